@@ -1,0 +1,4 @@
+//! Files → validated settings and rules. Owns reading, diagnosing and watching the two folders; decides nothing.
+
+pub mod secret;
+pub mod settings;

@@ -1,0 +1,345 @@
+//! Incidents: what people work on. Owns the life cycle and the timeline; sends nothing and scales nothing.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::Timestamp;
+use super::alert::AlertKey;
+use super::labels::{Fnv, Labels};
+use super::name::{ActionId, ChannelName, IncidentId, IncidentTypeName};
+use super::notice::NoticeEvent;
+use super::quantity::Unit;
+use super::response::ChecklistItem;
+use super::scaling::Axis;
+use super::severity::Severity;
+
+/// How long after its resolution a re-fire reopens an incident instead of opening another.
+pub const REOPEN_WITHIN: Duration = Duration::from_secs(10 * 60);
+
+/// The longest timeline kept; beyond it the oldest entries after the opening make room.
+const LONGEST_TIMELINE: usize = 500;
+
+/// An incident type of the runbook's 2.1.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IncidentType {
+    /// Its name.
+    pub name: IncidentTypeName,
+    /// The severity that serves where no alert carries one.
+    pub severity: Severity,
+    /// Who responds.
+    pub response_team: Arc<str>,
+    /// What is done first: the head of the checklist.
+    pub initial_actions: Vec<Arc<str>>,
+    /// The roles to wake one after the other.
+    pub escalation: Vec<Arc<str>>,
+    /// How long each has to acknowledge.
+    pub escalate_after: Duration,
+}
+
+/// Where an incident is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum IncidentState {
+    /// Nobody has taken it.
+    Open,
+    /// Somebody has.
+    Acknowledged,
+    /// An action against it is under way.
+    Mitigating,
+    /// Over; a re-fire within ten minutes reopens it.
+    Resolved,
+    /// Over for good.
+    Closed,
+}
+
+impl IncidentState {
+    /// Every state, in the order of life.
+    pub const ALL: [Self; 5] =
+        [Self::Open, Self::Acknowledged, Self::Mitigating, Self::Resolved, Self::Closed];
+
+    /// The word used in APIs and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Acknowledged => "acknowledged",
+            Self::Mitigating => "mitigating",
+            Self::Resolved => "resolved",
+            Self::Closed => "closed",
+        }
+    }
+
+    /// Whether people still have to do with it.
+    pub fn is_active(self) -> bool {
+        matches!(self, Self::Open | Self::Acknowledged | Self::Mitigating)
+    }
+
+    /// The legal moves.
+    pub fn may_become(self, next: Self) -> bool {
+        match self {
+            Self::Open => matches!(next, Self::Acknowledged | Self::Mitigating | Self::Resolved),
+            Self::Acknowledged => matches!(next, Self::Open | Self::Mitigating | Self::Resolved),
+            Self::Mitigating => matches!(next, Self::Open | Self::Acknowledged | Self::Resolved),
+            Self::Resolved => matches!(next, Self::Open | Self::Closed),
+            Self::Closed => false,
+        }
+    }
+}
+
+impl fmt::Display for IncidentState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// One alert of an incident, as it was last seen.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Member {
+    /// The rule's name.
+    pub name: Arc<str>,
+    /// The series' labels with the rule's own.
+    pub labels: Labels,
+    /// Its severity now, or its last one.
+    pub severity: Severity,
+    /// Whether it fires.
+    pub firing: bool,
+    /// The last number seen.
+    pub value: Option<f64>,
+    /// The unit of the value.
+    pub unit: Unit,
+    /// The threshold of its severity.
+    pub threshold: Option<f64>,
+    /// The first breach.
+    pub since: Timestamp,
+    /// The rule's sentence about it.
+    pub summary: Option<Arc<str>>,
+    /// The rule's words about what it means.
+    pub impact: Option<Arc<str>>,
+    /// A page people should read.
+    pub runbook_url: Option<Arc<str>>,
+}
+
+/// Who has taken an incident.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Acknowledgement {
+    /// Who.
+    pub by: Arc<str>,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// What a channel was told about an incident.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// Whether the channel's last word is "open".
+    pub open: bool,
+    /// How many times it was paged: 1 for the opening, one more for each worsening or reopening.
+    pub pages: u32,
+}
+
+/// What people work on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Incident {
+    /// Its number as people say it.
+    pub id: IncidentId,
+    /// Its identity towards other systems: never handed out twice, unlike a number in a restored database.
+    pub uid: Arc<str>,
+    /// What kind of thing happened.
+    pub incident_type: IncidentTypeName,
+    /// What it happened to: the labels its alerts have in common.
+    pub subject: Labels,
+    /// Who responds.
+    pub team: Arc<str>,
+    /// How bad it is now.
+    pub severity: Severity,
+    /// Where it is in its life.
+    pub state: IncidentState,
+    /// The alerts in it.
+    pub alerts: BTreeMap<AlertKey, Member>,
+    /// When it was opened.
+    pub opened_at: Timestamp,
+    /// Who has taken it.
+    pub acknowledged: Option<Acknowledgement>,
+    /// When it was resolved.
+    pub resolved_at: Option<Timestamp>,
+    /// Grows with every notice-worthy change.
+    pub revision: u32,
+    /// What each channel was told.
+    pub told: BTreeMap<ChannelName, Told>,
+    /// What is to be done.
+    pub checklist: Vec<ChecklistItem>,
+    /// What was done, oldest first.
+    pub actions: Vec<ActionTaken>,
+    /// When the next status update is due.
+    pub next_update_at: Timestamp,
+    /// What happened, oldest first.
+    pub timeline: Vec<TimelineEntry>,
+}
+
+/// Something the daemon or a person did about an incident.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ActionTaken {
+    /// When.
+    pub at: Timestamp,
+    /// What, in a few words: `scaled 4 → 6, ready`.
+    pub text: Arc<str>,
+}
+
+/// One line of the timeline: who, what, when, why.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TimelineEntry {
+    /// When.
+    pub at: Timestamp,
+    /// Who: a person's name, or `runbookd`.
+    pub by: Arc<str>,
+    /// What, with its reason.
+    pub what: Happening,
+}
+
+/// What can happen to an incident.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Happening {
+    /// It was opened by an alert.
+    Opened {
+        /// The headline.
+        headline: Arc<str>,
+    },
+    /// An alert joined it.
+    AlertJoined {
+        /// Which rule's.
+        rule: Arc<str>,
+        /// With which severity.
+        severity: Severity,
+    },
+    /// An alert of it ended.
+    AlertEnded {
+        /// Which rule's.
+        rule: Arc<str>,
+        /// Why.
+        reason: Arc<str>,
+    },
+    /// Its severity moved.
+    SeverityChanged {
+        /// Before.
+        from: Severity,
+        /// After.
+        to: Severity,
+    },
+    /// Somebody took it.
+    Acknowledged,
+    /// A notice was queued.
+    Queued {
+        /// For which channel.
+        channel: ChannelName,
+        /// About what.
+        event: NoticeEvent,
+        /// The revision it tells.
+        revision: u32,
+    },
+    /// A channel accepted a notice.
+    Delivered {
+        /// Which channel.
+        channel: ChannelName,
+        /// The revision it told.
+        revision: u32,
+    },
+    /// A channel did not accept a notice.
+    DeliveryFailed {
+        /// Which channel.
+        channel: ChannelName,
+        /// The revision it would have told.
+        revision: u32,
+        /// The reason, with what the other side said.
+        reason: Arc<str>,
+        /// Whether it will be tried again.
+        retried: bool,
+    },
+    /// A scaling action began, moved or ended.
+    Scaling {
+        /// Which.
+        action: ActionId,
+        /// On which axis.
+        axis: Axis,
+        /// Its state or reason and sizes, in words.
+        text: Arc<str>,
+    },
+    /// A wanted scaling step was not taken.
+    NotScaled {
+        /// On which axis.
+        axis: Axis,
+        /// The reason's code.
+        reason: Arc<str>,
+        /// The reason in words.
+        text: Arc<str>,
+    },
+    /// It is over.
+    Resolved,
+    /// It came back.
+    Reopened,
+    /// It is over for good.
+    Closed,
+}
+
+impl Incident {
+    /// Whether any alert of it fires.
+    pub fn is_firing(&self) -> bool {
+        self.alerts.values().any(|member| member.firing)
+    }
+
+    /// The worst severity of its firing alerts, where any fires.
+    pub fn worst_firing(&self) -> Option<Severity> {
+        self.alerts.values().filter(|member| member.firing).map(|member| member.severity).max()
+    }
+
+    /// The alert that stands for the incident: firing before ended, worse before milder, then the oldest.
+    pub fn lead(&self) -> Option<&Member> {
+        self.alerts
+            .values()
+            .min_by_key(|member| (!member.firing, std::cmp::Reverse(member.severity), member.since))
+    }
+
+    /// What the incident is about in one word: the most telling label's value, or the type's name.
+    pub fn subject_name(&self) -> &str {
+        super::rule::SUBJECT_LABELS
+            .into_iter()
+            .find_map(|name| self.subject.get(name))
+            .or_else(|| self.subject.iter().next().map(|(_, value)| value))
+            .unwrap_or(self.incident_type.as_str())
+    }
+
+    /// Moves to `next` if that is a legal move; says whether it was.
+    pub fn move_to(&mut self, next: IncidentState) -> bool {
+        let legal = self.state.may_become(next);
+        if legal {
+            self.state = next;
+        }
+        legal
+    }
+
+    /// Writes a line of the timeline.
+    pub fn note(&mut self, at: Timestamp, by: &str, what: Happening) {
+        if self.timeline.len() >= LONGEST_TIMELINE {
+            self.timeline.remove(1);
+        }
+        self.timeline.push(TimelineEntry { at, by: by.into(), what });
+    }
+
+    /// The identity of an incident: a pure function of what opened it and when, so that a repeated step makes the
+    /// same one.
+    pub fn uid(
+        incident_type: &IncidentTypeName,
+        subject: &Labels,
+        opened_at: Timestamp,
+        number: u32,
+    ) -> Arc<str> {
+        let mut hash = Fnv::default();
+        hash.write(incident_type.as_str().as_bytes());
+        hash.write(&subject.fingerprint().to_be_bytes());
+        hash.write(&opened_at.as_nanosecond().to_be_bytes());
+        let first = hash.0;
+        hash.write(&number.to_be_bytes());
+        format!("{first:016x}{:016x}", hash.0).into()
+    }
+}

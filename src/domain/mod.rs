@@ -1,0 +1,22 @@
+//! The pure nouns: what an alert, an incident, a notice or a scaling action *is* and how each moves.
+//!
+//! Nothing here knows a clock, a random source, I/O or async: time comes in as `now`, decisions come out as values
+//! with a reason. The `serde` derives describe the store's record form only; every wire format has its own types in
+//! the adapter that speaks it.
+
+pub mod alert;
+pub mod capacity;
+pub mod headline;
+pub mod incident;
+pub mod labels;
+pub mod name;
+pub mod notice;
+pub mod observation;
+pub mod quantity;
+pub mod response;
+pub mod rule;
+pub mod scaling;
+pub mod severity;
+
+/// An instant on the wall clock. The core only ever receives it.
+pub type Timestamp = jiff::Timestamp;

@@ -1,0 +1,38 @@
+//! Effects: everything the engine asks the shell to do. Owns the closed list of outputs.
+//!
+//! Each has a deterministic id and states a target, never a delta: performing one twice is harmless.
+
+use crate::domain::Timestamp;
+use crate::domain::alert::{Alert, AlertKey};
+use crate::domain::incident::Incident;
+use crate::domain::name::{ActionId, IncidentId, NoticeId, TargetId};
+use crate::domain::notice::Notice;
+use crate::domain::scaling::{Axis, ScalingAction};
+
+/// Something to do, after the state that explains it is committed.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Deliver a notice; answered by `Attempted`.
+    Deliver(Notice),
+    /// Look at a target; answered by `TargetSeen`.
+    Look(TargetId),
+    /// Write a size; answered by `Written`.
+    Write(ScalingAction),
+}
+
+/// A piece of state that changed and must be committed before the effects are performed. `None` deletes.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Change {
+    /// An alert.
+    Alert(AlertKey, Option<Alert>),
+    /// An incident.
+    Incident(IncidentId, Option<Box<Incident>>),
+    /// A notice of the outbox.
+    Notice(NoticeId, Option<Box<Notice>>),
+    /// A scaling action.
+    Action(ActionId, Option<Box<ScalingAction>>),
+    /// The end of a cooldown.
+    Cooldown(TargetId, Axis, Option<Timestamp>),
+    /// How many incidents were numbered on a day (`20261123`).
+    Numbered(u32, u32),
+}
