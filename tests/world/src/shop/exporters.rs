@@ -1,5 +1,5 @@
 //! The shop seen through the exporters a cluster has: cAdvisor, kube-state-metrics, node exporter, the services' own
-//! HTTP histograms and postgres_exporter. Exports exactly what rules/catalogue.yaml and rules/scaling.yaml query.
+//! HTTP histograms and `postgres_exporter`. Exports exactly what rules/catalogue.yaml and rules/scaling.yaml query.
 
 use std::collections::BTreeMap;
 
@@ -139,7 +139,7 @@ fn responses(page: &mut Exposition, labels: &[(&str, &str)], histogram: &Histogr
     page.sample("http_request_duration_seconds_count", labels, histogram.count.floor());
 }
 
-/// What postgres_exporter tells of the one database, with its collector stat_statements.
+/// What `postgres_exporter` tells of the one database, with its collector `stat_statements`.
 pub(super) fn postgres(page: &mut Exposition, database: &Database, ledger: &DatabaseLedger) {
     let server = [("instance", "postgres-0:9187"), ("server", "postgres-0:5432")];
     page.family("pg_settings_max_connections", "gauge", "Connections the server accepts.");

@@ -3,23 +3,23 @@
 use std::fmt::Write;
 
 /// The content type of the format.
-pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// A page of metrics in the making.
 #[derive(Debug, Default)]
-pub struct Exposition {
+pub(super) struct Exposition {
     page: String,
 }
 
 impl Exposition {
     /// Opens a metric family; all its samples must follow before the next family.
-    pub fn family(&mut self, name: &str, kind: &str, help: &str) {
+    pub(super) fn family(&mut self, name: &str, kind: &str, help: &str) {
         // Writing to a String cannot fail.
         let _ = write!(self.page, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
     }
 
     /// Adds one sample; label values are escaped here, names must be valid as they are.
-    pub fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: f64) {
+    pub(super) fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: f64) {
         self.page.push_str(name);
         for (position, (label, text)) in labels.iter().enumerate() {
             self.page.push(if position == 0 { '{' } else { ',' });
@@ -31,7 +31,7 @@ impl Exposition {
     }
 
     /// The page as it goes over the wire.
-    pub fn finish(self) -> String {
+    pub(super) fn finish(self) -> String {
         self.page
     }
 }

@@ -7,17 +7,17 @@ use super::fleet::Pod;
 use super::model::{self, Database, DatabaseStrain, Demand, Profile, Strain};
 
 /// Upper bounds of the response time histogram in seconds, without +Inf; the runbook's thresholds are among them.
-pub const BOUNDS: [f64; 13] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 1.0, 2.5, 5.0, 10.0];
+pub(super) const BOUNDS: [f64; 13] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 1.0, 2.5, 5.0, 10.0];
 
 /// One histogram of response times. Fractions of requests are kept; whole ones are shown.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Histogram {
+pub(super) struct Histogram {
     /// Responses within each of [`BOUNDS`], cumulative.
-    pub within: [f64; BOUNDS.len()],
+    pub(super) within: [f64; BOUNDS.len()],
     /// All responses.
-    pub count: f64,
+    pub(super) count: f64,
     /// Seconds they took together.
-    pub sum: f64,
+    pub(super) sum: f64,
 }
 
 impl Histogram {
@@ -32,40 +32,40 @@ impl Histogram {
 
 /// What one pod has counted, and how it fared last.
 #[derive(Debug, Clone, PartialEq)]
-pub struct PodLedger {
+pub(super) struct PodLedger {
     /// The pod as the fleet last showed it.
-    pub pod: Pod,
+    pub(super) pod: Pod,
     /// CPU seconds used.
-    pub cpu_seconds: f64,
+    pub(super) cpu_seconds: f64,
     /// Response times by tenant and status code.
-    pub responses: BTreeMap<(String, &'static str), Histogram>,
+    pub(super) responses: BTreeMap<(String, &'static str), Histogram>,
     /// How the pod fared at the last step.
-    pub strain: Strain,
+    pub(super) strain: Strain,
 }
 
 /// What reaches a service in one step.
 #[derive(Debug, Clone, Copy)]
-pub struct Offer<'a> {
+pub(super) struct Offer<'a> {
     /// Requests per second, all tenants together.
-    pub requests_per_second: f64,
+    pub(super) requests_per_second: f64,
     /// Leaked memory in bytes, all pods together.
-    pub leaked_bytes: f64,
+    pub(super) leaked_bytes: f64,
     /// Share of requests that fail whatever the load, 0 to 1.
-    pub fault_share: f64,
+    pub(super) fault_share: f64,
     /// The tenants, who send equal parts.
-    pub tenants: &'a BTreeSet<String>,
+    pub(super) tenants: &'a BTreeSet<String>,
 }
 
 /// The pods of one service.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct ServiceLedger {
+pub(super) struct ServiceLedger {
     /// By pod name.
-    pub pods: BTreeMap<String, PodLedger>,
+    pub(super) pods: BTreeMap<String, PodLedger>,
 }
 
 impl ServiceLedger {
     /// Counts `elapsed` seconds of `offer` on these pods; the offer spreads over those that are ready.
-    pub fn advance(&mut self, profile: &Profile, pods: &[Pod], offer: &Offer<'_>, elapsed: f64) {
+    pub(super) fn advance(&mut self, profile: &Profile, pods: &[Pod], offer: &Offer<'_>, elapsed: f64) {
         self.pods.retain(|name, _| pods.iter().any(|pod| pod.name == *name));
         let ready = count(pods.iter().filter(|pod| pod.ready).count());
         for pod in pods {
@@ -86,7 +86,7 @@ impl ServiceLedger {
     }
 
     /// How many of the pods were ready at the last step.
-    pub fn ready(&self) -> f64 {
+    pub(super) fn ready(&self) -> f64 {
         count(self.pods.values().filter(|ledger| ledger.pod.ready).count())
     }
 }
@@ -114,23 +114,23 @@ impl PodLedger {
 
 /// What the database has counted, and how it fared last.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct DatabaseLedger {
+pub(super) struct DatabaseLedger {
     /// Statements executed.
-    pub calls: f64,
+    pub(super) calls: f64,
     /// Seconds they took together.
-    pub seconds: f64,
+    pub(super) seconds: f64,
     /// How the database fared at the last step.
-    pub strain: DatabaseStrain,
+    pub(super) strain: DatabaseStrain,
 }
 
 impl DatabaseLedger {
     /// A database that has executed nothing yet.
-    pub fn new(database: &Database) -> Self {
+    pub(super) fn new(database: &Database) -> Self {
         Self { calls: 0.0, seconds: 0.0, strain: database.strain(0.0, 0.0) }
     }
 
     /// Counts `elapsed` seconds of `queries_per_second` statements from `pods` ready pods.
-    pub fn advance(&mut self, database: &Database, queries_per_second: f64, pods: f64, elapsed: f64) {
+    pub(super) fn advance(&mut self, database: &Database, queries_per_second: f64, pods: f64, elapsed: f64) {
         self.strain = database.strain(queries_per_second, pods);
         self.calls += queries_per_second * elapsed;
         self.seconds += queries_per_second * elapsed * self.strain.query_seconds;
@@ -139,7 +139,7 @@ impl DatabaseLedger {
 
 /// Bytes as a quantity to calculate with.
 #[expect(clippy::cast_precision_loss, reason = "exact up to 8 PiB, more than any pod has")]
-pub fn bytes(bytes: u64) -> f64 {
+pub(super) fn bytes(bytes: u64) -> f64 {
     bytes as f64
 }
 
