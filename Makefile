@@ -39,7 +39,7 @@ check: ## formatting, lints, documentation, dependencies, then all tests
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
 	@if $(CARGO) deny --version >/dev/null 2>&1; then \
-	    $(CARGO) deny check bans licenses sources; \
+	    $(CARGO) deny check --hide-inclusion-graph bans licenses sources; \
 	else \
 	    echo "check: cargo-deny is not installed, so the dependencies were not checked (cargo install --locked cargo-deny)"; \
 	fi

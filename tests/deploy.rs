@@ -3,6 +3,8 @@
 //! Asserts what must hold of the result: least rights, a locked-down pod, the files of `config/` and `rules/`, and
 //! that the pieces name each other correctly. Needs no cluster; whether an API server accepts it is not asked here.
 
+#![expect(clippy::expect_used, clippy::panic, reason = "a test ends by panicking, in its helpers too")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
