@@ -19,20 +19,3 @@ pub enum Effect {
     /// Write a size; answered by `Written`.
     Write(ScalingAction),
 }
-
-/// A piece of state that changed and must be committed before the effects are performed. `None` deletes.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Change {
-    /// An alert.
-    Alert(AlertKey, Option<Alert>),
-    /// An incident.
-    Incident(IncidentId, Option<Box<Incident>>),
-    /// A notice of the outbox.
-    Notice(NoticeId, Option<Box<Notice>>),
-    /// A scaling action.
-    Action(ActionId, Option<Box<ScalingAction>>),
-    /// The end of a cooldown.
-    Cooldown(TargetId, Axis, Option<Timestamp>),
-    /// How many incidents were numbered on a day (`20261123`).
-    Numbered(u32, u32),
-}

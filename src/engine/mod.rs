@@ -26,6 +26,7 @@ use std::sync::Arc;
 
 use crate::domain::Timestamp;
 use crate::domain::alert::{Alert, AlertKey, AlertReason};
+use crate::domain::change::Change;
 use crate::domain::incident::Incident;
 use crate::domain::labels::Labels;
 use crate::domain::name::{IncidentId, NoticeId, RuleId, TargetId};
@@ -33,7 +34,7 @@ use crate::domain::notice::Notice;
 use crate::domain::rule::Rule;
 use crate::domain::scaling::{Axis, HeldReason, ScalingAction};
 
-use effect::{Change, Effect};
+use effect::Effect;
 use event::Event;
 use news::NewsDesk;
 use plan::Plan;

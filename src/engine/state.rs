@@ -10,7 +10,7 @@ use crate::domain::name::{ActionId, IncidentId, IncidentTypeName, NoticeId, Rule
 use crate::domain::notice::Notice;
 use crate::domain::scaling::{Axis, ScalingAction};
 
-use super::effect::Change;
+use crate::domain::change::Change;
 
 /// An alert and the last round that spoke of its series.
 #[derive(Debug, Clone, PartialEq)]
