@@ -26,6 +26,9 @@ const READY_WITHIN: Duration = Duration::from_secs(30);
 const START_ATTEMPTS: usize = 3;
 
 /// A running Prometheus; dropping it kills the process and removes the data.
+///
+/// It scrapes for the first time about five seconds after a start: its discovery of targets, static ones too, hands
+/// them on in that rhythm, and no option changes it.
 #[derive(Debug)]
 pub struct Prometheus {
     child: Option<Child>,

@@ -251,10 +251,7 @@ fn arguments(
     let mut fields: Map<String, Value> =
         query.into_iter().map(|(name, text)| (name, Value::from(text))).collect();
     if kind.starts_with("application/json") {
-        if !matches!(
-            method,
-            "chat.postMessage" | "chat.update" | "files.completeUploadExternal" | "auth.test"
-        ) {
+        if matches!(method, "conversations.history" | "files.getUploadURLExternal") {
             return Err("invalid_arguments".into());
         }
         let body: Value = serde_json::from_slice(raw).map_err(|_| "invalid_json")?;

@@ -77,6 +77,7 @@ struct At<'a, 'e> {
     errors: &'e mut Vec<String>,
 }
 
+#[expect(clippy::redundant_closure_for_method_calls, reason = "a method's path fits one lifetime, not all")]
 impl<'a> At<'a, '_> {
     fn block(&mut self) {
         self.length("block_id", 1, LONGEST_ID, false);

@@ -73,7 +73,7 @@ pub fn parse(raw: Vec<u8>) -> Mail {
     let mut parts = Vec::new();
     let (headers, body) = split(&raw);
     collect(headers.clone(), body, 0, &mut parts);
-    Mail { headers, parts, raw, ..Mail::default() }
+    Mail { raw, headers, parts, ..Mail::default() }
 }
 
 fn collect(headers: Vec<(String, String)>, body: &[u8], depth: usize, parts: &mut Vec<Part>) {

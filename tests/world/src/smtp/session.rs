@@ -1,6 +1,6 @@
 //! One SMTP connection (RFC 5321, with STARTTLS of RFC 3207 and AUTH of RFC 4954), from greeting to end.
 
-use std::{io, ops::ControlFlow, sync::Arc};
+use std::{fmt::Write as _, io, ops::ControlFlow, sync::Arc};
 
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader},
@@ -204,11 +204,10 @@ impl Session<'_> {
         for parameter in parameters.split_whitespace() {
             let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
             match name.to_ascii_uppercase().as_str() {
-                "BODY" | "AUTH" => {}
                 "SIZE" if value.parse::<usize>().is_ok_and(|size| size > LARGEST_MESSAGE) => {
                     return reply(552, "5.3.4 Message size exceeds fixed limit");
                 }
-                "SIZE" => {}
+                "BODY" | "AUTH" | "SIZE" => {}
                 _ => return reply(555, "5.5.4 Unsupported option"),
             }
         }
@@ -323,7 +322,7 @@ impl Session<'_> {
         let mut out = String::new();
         while let Some(line) = lines.next() {
             let separator = if lines.peek().is_some() { '-' } else { ' ' };
-            out.push_str(&format!("{code}{separator}{line}\r\n"));
+            let _ = write!(out, "{code}{separator}{line}\r\n");
         }
         self.wire.write_all(out.as_bytes()).await?;
         self.wire.flush().await
