@@ -2,12 +2,9 @@
 //!
 //! Each has a deterministic id and states a target, never a delta: performing one twice is harmless.
 
-use crate::domain::Timestamp;
-use crate::domain::alert::{Alert, AlertKey};
-use crate::domain::incident::Incident;
-use crate::domain::name::{ActionId, IncidentId, NoticeId, TargetId};
+use crate::domain::name::TargetId;
 use crate::domain::notice::Notice;
-use crate::domain::scaling::{Axis, ScalingAction};
+use crate::domain::scaling::ScalingAction;
 
 /// Something to do, after the state that explains it is committed.
 #[derive(Debug, Clone, PartialEq)]

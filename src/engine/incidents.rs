@@ -20,6 +20,7 @@ use crate::domain::rule::Rule;
 use crate::domain::severity::Severity;
 
 use super::Engine;
+use super::report::Report;
 use super::rounds::Moved;
 
 /// The name by which the daemon signs the timeline.
@@ -42,6 +43,17 @@ impl Engine {
     pub(super) fn alert_moved(&mut self, moved: &Moved, at: Timestamp, now: Timestamp) {
         let key = moved.key();
         self.dirty.alerts.insert(key.clone());
+        if moved.change != AlertChange::Same
+            && let Some(alert) = self.state.alert(&key)
+        {
+            self.reports.push(Report::Alert {
+                rule: key.rule.clone(),
+                series: key.series.clone(),
+                change: moved.change,
+                reason: alert.reason,
+                value: alert.value,
+            });
+        }
         match moved.change {
             AlertChange::Fired(severity) => {
                 let opening = self.opening(&moved.rule, key, severity, at);

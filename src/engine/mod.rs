@@ -16,6 +16,7 @@ mod incidents;
 mod news;
 pub mod plan;
 mod reload;
+pub mod report;
 mod rounds;
 mod scaling;
 mod sight;
@@ -38,6 +39,7 @@ use effect::Effect;
 use event::Event;
 use news::NewsDesk;
 use plan::Plan;
+use report::Report;
 use scaling::TargetState;
 use sight::Sight;
 use state::{Dirty, State};
@@ -54,6 +56,7 @@ pub struct Engine {
     news: NewsDesk,
     dirty: Dirty,
     effects: Vec<Effect>,
+    reports: Vec<Report>,
 }
 
 impl Engine {
@@ -74,6 +77,7 @@ impl Engine {
             news: NewsDesk::default(),
             dirty: Dirty::default(),
             effects: Vec::new(),
+            reports: Vec::new(),
         };
         engine.state.rebuild_index();
         engine.sight.restore(&engine.state);
@@ -103,6 +107,16 @@ impl Engine {
     /// The pieces of state that changed since this was last asked.
     pub fn take_changes(&mut self) -> Vec<Change> {
         std::mem::take(&mut self.dirty).into_changes(&self.state)
+    }
+
+    /// What was decided since this was last asked, for logs and metrics.
+    pub fn take_reports(&mut self) -> Vec<Report> {
+        std::mem::take(&mut self.reports)
+    }
+
+    /// Takes back changes whose commit failed: they are part of the next ones, as they are by then.
+    pub fn give_back(&mut self, changes: Vec<Change>) {
+        self.dirty.give_back(changes);
     }
 
     fn tick(&mut self, now: Timestamp) {

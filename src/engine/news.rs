@@ -13,6 +13,7 @@ use crate::domain::notice::{Attempt, Notice, NoticeEvent};
 use super::Engine;
 use super::effect::Effect;
 use super::incidents::DAEMON;
+use super::report::Report;
 
 /// What happened to incidents and has not been told yet.
 #[derive(Debug, Default)]
@@ -76,11 +77,19 @@ impl Engine {
         incident.next_update_at = now.checked_add(every).unwrap_or(Timestamp::MAX);
         self.dirty.incidents.insert(id.clone());
         let Some(facts) = self.facts(id, did, now) else { return };
+        let headline: Arc<str> = headline(event, &facts).into();
         if *event == NoticeEvent::Opened {
-            let headline: Arc<str> = headline(event, &facts).into();
-            self.note(id, now, Happening::Opened { headline });
+            self.note(id, now, Happening::Opened { headline: headline.clone() });
         }
-        for channel in self.audience(id, event) {
+        let audience = self.audience(id, event);
+        self.reports.push(Report::Incident {
+            id: id.clone(),
+            event: event.clone(),
+            severity: facts.severity,
+            headline,
+            channels: audience.len(),
+        });
+        for channel in audience {
             self.queue(id, &channel, event, &facts, now);
         }
     }

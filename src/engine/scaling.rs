@@ -30,6 +30,7 @@ use crate::domain::scaling::{
 use super::Engine;
 use super::effect::Effect;
 use super::incidents::DAEMON;
+use super::report::Report;
 
 /// How often a target is looked at while an action on it is under way, and how soon after a failed look or write the
 /// next attempt may come.
@@ -481,6 +482,7 @@ impl Engine {
         if state.held.insert(axis, reason) == Some(reason) {
             return;
         }
+        self.reports.push(Report::Held { target: target.id.clone(), axis, reason });
         let Some(id) = self.incident_of(target) else { return };
         let text: Arc<str> = format!("{axis} step held: {reason}").into();
         self.note(
@@ -494,6 +496,14 @@ impl Engine {
     }
 
     fn narrate(&mut self, action: &ScalingAction, text: &str, now: Timestamp) {
+        self.reports.push(Report::Scaling {
+            action: action.id.clone(),
+            target: action.target.clone(),
+            axis: action.axis,
+            state: action.state,
+            change: action.change().into(),
+            evidence: action.evidence.clone(),
+        });
         if let Some(id) = action.incident.clone() {
             let what = Happening::Scaling { action: action.id.clone(), axis: action.axis, text: text.into() };
             self.note(&id, now, what);

@@ -12,6 +12,7 @@ use crate::domain::severity::Severity;
 
 use super::Engine;
 use super::incidents::Opening;
+use super::report::Report;
 use super::state::State;
 
 /// The rule id of the daemon's own incident.
@@ -51,6 +52,7 @@ impl Engine {
         }
         self.sight.last_good = now;
         if std::mem::take(&mut self.sight.blind) {
+            self.reports.push(Report::Sight { blind: false });
             self.alert_ended(&key(), "sees_again", now);
         }
     }
@@ -63,6 +65,7 @@ impl Engine {
             return;
         }
         self.sight.blind = true;
+        self.reports.push(Report::Sight { blind: true });
         let subject = Labels::new([("service", "runbookd")]);
         let summary = "runbookd is blind: no query was answered; nothing resolves or scales until one is";
         let member = Member {

@@ -102,6 +102,20 @@ pub(super) struct Dirty {
 }
 
 impl Dirty {
+    /// Marks what the changes are about as changed again.
+    pub(super) fn give_back(&mut self, changes: Vec<Change>) {
+        for change in changes {
+            match change {
+                Change::Alert(key, _) => drop(self.alerts.insert(key)),
+                Change::Incident(id, _) => drop(self.incidents.insert(id)),
+                Change::Notice(id, _) => drop(self.notices.insert(id)),
+                Change::Action(id, _) => drop(self.actions.insert(id)),
+                Change::Cooldown(target, axis, _) => drop(self.cooldowns.insert((target, axis))),
+                Change::Numbered(day, _) => drop(self.days.insert(day)),
+            }
+        }
+    }
+
     /// The changed pieces as they are now. An inactive alert holds nothing worth keeping.
     pub(super) fn into_changes(self, state: &State) -> Vec<Change> {
         let alerts = self.alerts.into_iter().map(|key| {
