@@ -41,7 +41,12 @@ pub struct Asked {
 ///   never do.
 /// - `bad_data` and `execution` (400, 422) are `Rejected`, the server's own `timeout` is `TimedOut`, every other error
 ///   is `Unavailable`, whatever its body looks like.
-pub fn decode(body: &[u8], status: u16, asked: Asked, pool: &mut LabelPool) -> Result<Vec<Sample>, QueryError> {
+pub fn decode(
+    body: &[u8],
+    status: u16,
+    asked: Asked,
+    pool: &mut LabelPool,
+) -> Result<Vec<Sample>, QueryError> {
     let envelope = match serde_json::from_slice::<Envelope<'_>>(body) {
         Ok(envelope) => envelope,
         Err(_) if !(200..300).contains(&status) => {
@@ -270,14 +275,19 @@ mod tests {
         ];
         for (time, text, expected) in cases {
             let samples = read(&vector(&element("a", time, text)), 200).unwrap();
-            assert_eq!(samples, [Sample { labels: Labels::new([("service", "a")]), seen: expected }], "{text}");
+            assert_eq!(
+                samples,
+                [Sample { labels: Labels::new([("service", "a")]), seen: expected }],
+                "{text}"
+            );
         }
     }
 
     #[test]
     fn a_histogram_is_one_series_that_is_not_a_number() {
-        let histogram =
-            format!(r#"{{"metric":{{"service":"h"}},"histogram":[{AT},{{"count":"3","sum":"1","buckets":[[0,"1","2","3"]]}}]}}"#);
+        let histogram = format!(
+            r#"{{"metric":{{"service":"h"}},"histogram":[{AT},{{"count":"3","sum":"1","buckets":[[0,"1","2","3"]]}}]}}"#
+        );
         let samples = read(&vector(&format!("{},{histogram}", element("a", AT, "1"))), 200).unwrap();
         let seen: Vec<_> = samples.iter().map(|sample| sample.seen).collect();
         assert_eq!(seen, [Observation::Value(1.0), Observation::NotANumber]);
@@ -286,7 +296,8 @@ mod tests {
     #[test]
     fn an_empty_vector_is_an_answer_and_a_scalar_is_one_series() {
         assert_eq!(read(&vector(""), 200), Ok(vec![]));
-        let scalar = format!(r#"{{"data":{{"result":[{AT}.5,"7"],"resultType":"scalar"}},"status":"success"}}"#);
+        let scalar =
+            format!(r#"{{"data":{{"result":[{AT}.5,"7"],"resultType":"scalar"}},"status":"success"}}"#);
         let expected = Sample { labels: Labels::empty(), seen: Observation::Value(7.0) };
         assert_eq!(read(&scalar, 200), Ok(vec![expected]));
     }

@@ -159,9 +159,8 @@ impl Prometheus {
     /// ever held.
     async fn body(&self, mut response: reqwest::Response) -> Result<Vec<u8>, QueryError> {
         let most = self.max_answer_bytes;
-        let too_large = || {
-            QueryError::new(QueryFailure::TooLarge, format!("the answer is larger than {most} bytes"))
-        };
+        let too_large =
+            || QueryError::new(QueryFailure::TooLarge, format!("the answer is larger than {most} bytes"));
         let announced = response.content_length().unwrap_or(0);
         let announced = usize::try_from(announced).unwrap_or(usize::MAX);
         if announced > most {
@@ -184,12 +183,7 @@ impl fmt::Debug for Prometheus {
     }
 }
 
-fn read(
-    body: &[u8],
-    status: u16,
-    asked: Asked,
-    pool: &Mutex<LabelPool>,
-) -> Result<Vec<Sample>, QueryError> {
+fn read(body: &[u8], status: u16, asked: Asked, pool: &Mutex<LabelPool>) -> Result<Vec<Sample>, QueryError> {
     // A pool that another thread left half-filled is still a pool of whole label sets.
     let mut pool = pool.lock().unwrap_or_else(PoisonError::into_inner);
     decode(body, status, asked, &mut pool)

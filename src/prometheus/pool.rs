@@ -42,9 +42,9 @@ impl LabelPool {
 
     /// Begins a new generation where the last one has lasted long enough; a clock set back begins one too.
     pub(super) fn turn(&mut self, now: Timestamp) {
-        let lasts = self
-            .began
-            .is_some_and(|began| Duration::try_from(now.duration_since(began)).is_ok_and(|age| age < GENERATION));
+        let lasts = self.began.is_some_and(|began| {
+            Duration::try_from(now.duration_since(began)).is_ok_and(|age| age < GENERATION)
+        });
         if !lasts {
             self.began = Some(now);
             self.old = std::mem::take(&mut self.young);

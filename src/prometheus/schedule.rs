@@ -90,8 +90,10 @@ pub struct Schedule {
 impl Schedule {
     /// Spreads the queries over their intervals. Daemons with different seeds ask the same server at different times.
     pub fn new<'a>(queries: impl IntoIterator<Item = (&'a QueryId, Duration)>, seed: u64) -> Self {
-        let cadences =
-            queries.into_iter().map(|(id, interval)| (id.clone(), Cadence::new(id, interval, seed))).collect();
+        let cadences = queries
+            .into_iter()
+            .map(|(id, interval)| (id.clone(), Cadence::new(id, interval, seed)))
+            .collect();
         Self { cadences }
     }
 
