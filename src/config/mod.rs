@@ -2,3 +2,4 @@
 
 pub mod secret;
 pub mod settings;
+pub mod status;

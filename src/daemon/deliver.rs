@@ -9,6 +9,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
+use crate::core::Core;
+use crate::core::clock;
 use crate::domain::labels::Fnv;
 use crate::domain::name::ChannelName;
 use crate::domain::notice::{Attempt, Notice, backoff};
@@ -16,8 +18,6 @@ use crate::engine::event::Event;
 use crate::notify::channels::Channels;
 use crate::telemetry::metrics::{ChannelLabels, Metrics, NoticeLabels};
 
-use super::clock;
-use super::core::Core;
 
 /// The lanes. Notices of one channel leave in the order they were decided.
 pub struct Delivery {

@@ -2,8 +2,6 @@
 //! them. Owns the composition and nothing else.
 
 pub mod app;
-pub mod clock;
-pub mod core;
 pub mod deliver;
 pub mod observe;
 pub mod reload;

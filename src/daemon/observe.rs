@@ -11,14 +11,14 @@ use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::core::Core;
+use crate::core::clock;
 use crate::domain::Timestamp;
 use crate::domain::name::QueryId;
 use crate::domain::observation::{Answer, Round};
 use crate::engine::event::Event;
 use crate::telemetry::metrics::{Metrics, OutcomeLabels};
 
-use super::clock;
-use super::core::Core;
 use super::running::Running;
 
 /// The longest sleep between two looks at the wall clock, which may have been set meanwhile.

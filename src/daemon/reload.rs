@@ -14,13 +14,13 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use crate::core::Core;
+use crate::core::clock;
+use crate::config::status::ReloadStatus;
 use crate::config::{Sources, parse};
-use crate::domain::Timestamp;
 use crate::engine::event::Event;
 use crate::telemetry::metrics::{Metrics, OutcomeLabels};
 
-use super::clock;
-use super::core::Core;
 use super::running::Running;
 
 /// How long the files must be quiet before they are read: editors and kubelets write in several steps.
@@ -33,17 +33,6 @@ pub struct Folders {
     pub config: PathBuf,
     /// The service owners' folder.
     pub rules: PathBuf,
-}
-
-/// How the last reload went.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReloadStatus {
-    /// Whether it was taken.
-    pub taken: bool,
-    /// When it was tried.
-    pub at: Timestamp,
-    /// What is wrong, for people; empty where it was taken.
-    pub diagnostics: Arc<str>,
 }
 
 /// The task that reloads, and what it needs.

@@ -10,12 +10,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
 
+use crate::core::Core;
 use crate::domain::name::TargetId;
 use crate::domain::scaling::{ClusterFailure, ScalingAction};
 use crate::engine::event::Event;
 use crate::kubernetes::Cluster;
 
-use super::core::Core;
 
 enum Call {
     Look,

@@ -31,7 +31,7 @@ use crate::domain::change::Change;
 use crate::domain::incident::Incident;
 use crate::domain::labels::Labels;
 use crate::domain::name::{IncidentId, NoticeId, RuleId, TargetId};
-use crate::domain::notice::Notice;
+use crate::domain::notice::{Facts, Notice};
 use crate::domain::rule::Rule;
 use crate::domain::scaling::{Axis, HeldReason, ScalingAction};
 
@@ -149,6 +149,11 @@ impl Engine {
     /// One incident.
     pub fn incident(&self, id: &IncidentId) -> Option<&Incident> {
         self.state.incidents.get(id)
+    }
+
+    /// What there is to say about an incident at `now`.
+    pub fn facts_of(&self, id: &IncidentId, now: Timestamp) -> Option<Facts> {
+        self.facts(id, None, now)
     }
 
     /// Notices decided and not yet known to be delivered.

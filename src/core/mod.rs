@@ -3,6 +3,8 @@
 //!
 //! Events that wait together are committed together, so a storm costs few syncs.
 
+pub mod clock;
+
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
@@ -15,7 +17,6 @@ use crate::store::Store;
 use crate::telemetry::metrics::{Metrics, OutcomeLabels};
 use crate::telemetry::narrate::narrate;
 
-use super::clock;
 
 /// The most events in one commit: enough to amortise the sync, few enough to keep the delay small.
 const BATCH: usize = 256;
