@@ -3,6 +3,7 @@
 //! A pure core that decides (`domain`, `engine`) and a shell that observes, commits and performs (everything else).
 //! ARCHITECTURE.md draws the picture and names the invariants.
 
+pub mod cli;
 pub mod config;
 pub mod domain;
 pub mod engine;

@@ -1,0 +1,3 @@
+//! The command line: one file per subcommand. Owns arguments and what they print; decides nothing itself.
+
+pub mod check;
