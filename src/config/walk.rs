@@ -115,12 +115,6 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// The file's text from a span's first byte on.
-    pub(crate) fn raw(&self, span: Span) -> &'a str {
-        let text = self.sources.files.get(span.file).map_or("", |file| file.text.as_str());
-        text.get(span.start..span.end).unwrap_or("")
-    }
-
     /// A stretch inside a node's text: the part `start..end` of its value, where the value stands on one line as it is.
     pub(crate) fn part(&self, node: &Node, start: usize, end: usize) -> Span {
         let Some(text) = node.text() else { return node.span };

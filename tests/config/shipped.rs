@@ -34,8 +34,11 @@ fn belongs_to_config(block: &str) -> bool {
 
 fn load_alone(block: &str) -> Loaded {
     let file = [("block.yaml", block)];
-    let sources =
-        if belongs_to_config(block) { Sources::from_texts(&file, &[]) } else { Sources::from_texts(&[], &file) };
+    let sources = if belongs_to_config(block) {
+        Sources::from_texts(&file, &[])
+    } else {
+        Sources::from_texts(&[], &file)
+    };
     parse(&sources).unwrap_or_else(|diagnostics| panic!("{block}\n{diagnostics}"))
 }
 

@@ -10,6 +10,7 @@ use crate::config::tree::Node;
 use crate::config::walk::{Fields, suggestion};
 use crate::domain::name::ChannelName;
 use crate::domain::notice::Communication;
+use crate::domain::template::{Template, TemplateError};
 
 /// The runbook's words, for installations that bring none.
 const INITIAL_ALERT: &str = "Incident: {incident_id}\nType: {type}\nSeverity: {severity}\nImpact: {impact}\n\
@@ -143,7 +144,33 @@ fn unique(names: impl Iterator<Item = ChannelName>) -> Vec<ChannelName> {
     out
 }
 
+/// A template whose placeholders are all known.
 fn template(reader: &Reader<'_>, node: &Node) -> Option<Arc<str>> {
-    let text = reader.walk.text(node)?;
-    Some(text.clone())
+    let walk = reader.walk;
+    let text = walk.text(node)?;
+    let Err(TemplateError { line, message }) = Template::parse(text) else { return Some(text.clone()) };
+    let start = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum::<usize>();
+    let written = text.get(start..).and_then(|rest| rest.lines().next()).unwrap_or("");
+    // The message quotes the placeholder it is about, if it is about one.
+    let named = message.split('`').nth(1).and_then(|quoted| quoted.strip_suffix('}'));
+    let (from, to) = match named.and_then(|named| Some((written.find(named)?, named.len()))) {
+        Some((at, length)) => (
+            at,
+            at + length + usize::from(written.get(at + length..).is_some_and(|rest| rest.starts_with('}'))),
+        ),
+        None => (written.len() - written.trim_start().len(), written.trim_end().len()),
+    };
+    let code =
+        if message.starts_with("unknown placeholder") { Code::UnknownPlaceholder } else { Code::BadTemplate };
+    let (message, help) = match message.split_once(", did").map(|(head, tail)| (head, format!("did{tail}"))) {
+        Some(parts) => parts,
+        None => match message.split_once(", expected ").or_else(|| message.split_once("; ")) {
+            Some((head, tail)) => (head, tail.to_owned()),
+            None => (message.as_str(), "templates take {name}, {% if %} and {% for %}".to_owned()),
+        },
+    };
+    walk.error(code, walk.part(node, start + from, start + to.max(from)), message)
+        .expected("expected a placeholder such as {severity}")
+        .help(help);
+    None
 }
