@@ -30,6 +30,8 @@ pub struct Settings {
     pub api_tokens_file: Option<PathBuf>,
     /// The base of the links in notices, such as `https://runbookd.example.org`.
     pub public_url: Option<Arc<str>>,
+    /// The hosts that `http:` steps and links of rule files may reach: `grafana.example.org`, `host:port`, `*.shop.svc`.
+    pub allowed_hosts: Vec<Arc<str>>,
     /// What reaches the cluster.
     pub kubernetes_mode: ScalingMode,
     /// The configured ways to reach people.
@@ -42,6 +44,22 @@ pub struct Settings {
     pub contacts: Vec<Contact>,
     /// The tools of the runbook's 5.2, by group.
     pub diagnostic_tools: Vec<DiagnosticTool>,
+}
+
+impl Settings {
+    /// The contact behind a role or a contact's key, whatever the case of its letters.
+    pub fn contact(&self, role: &str) -> Option<&Contact> {
+        contact(&self.contacts, role)
+    }
+}
+
+/// The contact behind a role or a contact's key among `contacts`, whatever the case of its letters.
+pub fn contact<'c>(contacts: &'c [Contact], role: &str) -> Option<&'c Contact> {
+    let role = role.trim();
+    contacts
+        .iter()
+        .find(|one| one.role.eq_ignore_ascii_case(role))
+        .or_else(|| contacts.iter().find(|one| one.key.eq_ignore_ascii_case(role)))
 }
 
 /// Where metrics come from: anything that speaks Prometheus' HTTP API.

@@ -1,0 +1,87 @@
+//! `channels`: the configured ways to reach people. Owns reading one of each kind; sends nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::secret::Keys;
+use super::{Reader, email};
+use crate::config::diagnostic::Code;
+use crate::config::settings::{ChannelSettings, Contact, PagerDutySettings, SlackSettings, WebhookSettings};
+use crate::config::tree::{Entry, Node};
+use crate::domain::name::ChannelName;
+
+const SLACK: Keys = Keys { inline: "webhook_url", file: "webhook_url_file", env: "webhook_url_env" };
+const PAGERDUTY: Keys = Keys { inline: "routing_key", file: "routing_key_file", env: "routing_key_env" };
+const WEBHOOK: Keys = Keys { inline: "url", file: "url_file", env: "url_env" };
+
+/// What is configured.
+pub(super) struct Channels {
+    /// The channels that could be read.
+    pub(super) read: BTreeMap<ChannelName, ChannelSettings>,
+    /// Every name written, in the order written, read or not: whoever uses it is not to blame for its mistakes.
+    pub(super) names: Vec<Arc<str>>,
+    /// Whether there is such a block at all.
+    pub(super) configured: bool,
+}
+
+/// Reads every channel.
+pub(super) fn read(reader: &Reader<'_>, contacts: &[Contact]) -> Channels {
+    let node = reader.blocks.get("channels");
+    let entries = node.map_or(&[][..], |node| reader.walk.entries(node));
+    let mut seen = BTreeSet::new();
+    let mut read = BTreeMap::new();
+    for entry in entries {
+        seen.insert(entry.key.clone());
+        if let Some(channel) = channel(reader, entry, contacts) {
+            read.insert(ChannelName::from(entry.key.clone()), channel);
+        }
+    }
+    let names = entries.iter().map(|entry| entry.key.clone()).collect();
+    Channels { read, names, configured: node.is_some() }
+}
+
+fn channel(reader: &Reader<'_>, entry: &Entry, contacts: &[Contact]) -> Option<ChannelSettings> {
+    let walk = reader.walk;
+    let fields = walk.fields(&entry.value, &["slack", "email", "pagerduty", "webhook"]);
+    let kinds: Vec<_> = ["slack", "email", "pagerduty", "webhook"]
+        .into_iter()
+        .filter_map(|kind| fields.get(kind).map(|node| (kind, node)))
+        .collect();
+    match kinds.as_slice() {
+        [(kind, node)] => match *kind {
+            "slack" => slack(reader, node),
+            "email" => email::read(reader, node, contacts).map(ChannelSettings::Email),
+            "pagerduty" => pagerduty(reader, node),
+            _ => webhook(reader, node),
+        },
+        [] => {
+            walk.error(Code::MissingKey, entry.key_span, format!("the channel `{}` has no kind", entry.key))
+                .expected("expected `slack`, `email`, `pagerduty` or `webhook`");
+            None
+        }
+        [_, (second, _), ..] => {
+            walk.error(Code::BadValue, fields.key_span(second), "a channel has one kind")
+                .expected("expected a channel of its own");
+            None
+        }
+    }
+}
+
+fn slack(reader: &Reader<'_>, node: &Node) -> Option<ChannelSettings> {
+    let fields = reader.walk.fields(node, &["webhook_url", "webhook_url_file", "webhook_url_env"]);
+    let webhook_url = reader.secret_url(&fields, &SLACK, node.span)?;
+    Some(ChannelSettings::Slack(SlackSettings { webhook_url }))
+}
+
+fn pagerduty(reader: &Reader<'_>, node: &Node) -> Option<ChannelSettings> {
+    let fields = reader.walk.fields(node, &["routing_key", "routing_key_file", "routing_key_env", "url"]);
+    let url = fields.get("url").map(|node| reader.url(node));
+    let routing_key = reader.required_secret(&fields, &PAGERDUTY, node.span)?;
+    let url = url.unwrap_or_else(|| Some("https://events.pagerduty.com".into()))?;
+    Some(ChannelSettings::PagerDuty(PagerDutySettings { routing_key, url }))
+}
+
+fn webhook(reader: &Reader<'_>, node: &Node) -> Option<ChannelSettings> {
+    let fields = reader.walk.fields(node, &["url", "url_file", "url_env"]);
+    Some(ChannelSettings::Webhook(WebhookSettings { url: reader.secret_url(&fields, &WEBHOOK, node.span)? }))
+}

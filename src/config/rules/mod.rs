@@ -1,0 +1,137 @@
+//! The blocks of `rules/`: one file for each. Owns their defaults and the order in which they refer to each other.
+
+mod annotation;
+mod backup;
+mod capacity;
+mod groups;
+mod link;
+mod metrics;
+mod monitoring;
+mod responses;
+mod scaling;
+mod summary;
+mod threshold;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::diagnostic::Code;
+use super::merge::Blocks;
+use super::promql::Promql;
+use super::settings::Settings;
+use super::tree::Node;
+use super::walk::{Walk, suggestion};
+use crate::domain::name::{IncidentTypeName, QueryId, RuleId};
+use crate::domain::quantity::show_duration;
+use crate::domain::rule::{Query, Rule, RuleSet};
+
+pub(crate) use monitoring::DEFAULT_INCIDENT_TYPE;
+
+/// What every block of rules is read with.
+struct Reader<'a> {
+    walk: &'a Walk<'a>,
+    promql: Promql,
+    settings: &'a Settings,
+    /// The incident types that a rule may name.
+    incident_types: BTreeSet<Arc<str>>,
+}
+
+/// Reads everything that `rules/` says.
+pub(crate) fn read(walk: &Walk<'_>, blocks: &Blocks, settings: &Settings) -> RuleSet {
+    let incident_types = settings.incident_types.keys().map(|name| name.as_str().into()).collect();
+    let reader = Reader { walk, promql: Promql::default(), settings, incident_types };
+    let mut set = RuleSet::default();
+    let catalogue = metrics::read(&reader, blocks);
+    if let Some(node) = blocks.get("alert_responses") {
+        set.responses = responses::read(&reader, node);
+    }
+    if let Some(node) = blocks.get("monitoring") {
+        monitoring::read(&reader, node, &catalogue, &mut set);
+    }
+    if let Some(node) = blocks.get("groups") {
+        groups::read(&reader, node, &mut set);
+    }
+    if let Some(node) = blocks.get("scale_out_strategy") {
+        set.policy = scaling::read(&reader, node, &catalogue, &mut set.queries);
+    }
+    set.resource_requirements = blocks.get("resource_requirements").map(|node| capacity::read(walk, node));
+    set.backup_configuration = blocks.get("backup_configuration").map(|node| backup::read(walk, node));
+    for key in ["inhibit_rules", "time_intervals", "mute_time_intervals"] {
+        if let (Some(_), Some(span)) = (blocks.get(key), blocks.key_span(key)) {
+            walk.warning(Code::NotSupported, span, format!("`{key}` is not applied by this version"))
+                .expected("has no effect")
+                .help("alerts page as if it were not there");
+        }
+    }
+    set
+}
+
+impl Reader<'_> {
+    /// The name of a configured incident type.
+    fn incident_type(&self, node: &Node) -> Option<IncidentTypeName> {
+        let name = self.walk.text(node)?;
+        if self.incident_types.contains(name) {
+            return Some(IncidentTypeName::from(name.clone()));
+        }
+        let help = suggestion(name, self.incident_types.iter().map(AsRef::as_ref));
+        self.walk
+            .error(Code::UnknownIncidentType, node.span, format!("there is no incident type `{name}`"))
+            .expected("expected a name of `incident_types` in config/")
+            .maybe_help(help);
+        None
+    }
+
+    /// How often a rule is evaluated.
+    fn interval(&self, node: &Node) -> Option<Duration> {
+        self.walk.duration_from(node, Duration::from_secs(1))
+    }
+}
+
+/// The query of an expression and an interval; the same two always give the same id.
+fn ask(queries: &mut BTreeMap<QueryId, Query>, expr: &Arc<str>, interval: Duration) -> QueryId {
+    let id = QueryId::from(format!("{}|{expr}", show_duration(interval)));
+    queries.entry(id.clone()).or_insert_with(|| Query { id: id.clone(), expr: expr.clone(), interval });
+    id
+}
+
+fn put(set: &mut RuleSet, id: RuleId, rule: Rule) {
+    set.rules.insert(id, Arc::new(rule));
+}
+
+/// The response that fits a metric's name: `high_cpu` fits `cpu_usage`, `high_error_rate` fits `error_rate`.
+fn fitting<'s>(metric: &str, mut names: impl Iterator<Item = &'s Arc<str>>) -> Option<Arc<str>> {
+    let mut best: Option<&Arc<str>> = None;
+    for name in names.by_ref() {
+        let stem = ["high_", "low_", "slow_"].iter().find_map(|head| name.strip_prefix(head)).unwrap_or(name);
+        let fits = metric.strip_prefix(stem).is_some_and(|rest| rest.is_empty() || rest.starts_with('_'));
+        if fits && !stem.is_empty() && best.is_none_or(|other| other.len() < name.len()) {
+            best = Some(name);
+        }
+    }
+    best.cloned()
+}
+
+/// Whether a word may name a label.
+fn is_label_name(word: &str) -> bool {
+    let mut chars = word.chars();
+    chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
+        && chars.all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_response_fits_the_metric_its_name_speaks_of() {
+        let names: Vec<Arc<str>> =
+            ["high_cpu", "high_error_rate", "high_error", "slow_query_time"].map(Arc::from).to_vec();
+        let of = |metric| fitting(metric, names.iter());
+        assert_eq!(of("cpu_usage").as_deref(), Some("high_cpu"));
+        assert_eq!(of("error_rate").as_deref(), Some("high_error_rate"));
+        assert_eq!(of("query_time").as_deref(), Some("slow_query_time"));
+        assert_eq!(of("cpus"), None);
+        assert_eq!(of("memory_usage"), None);
+    }
+}
