@@ -1,1 +1,2 @@
 //! The world.
+pub mod kubernetes;
