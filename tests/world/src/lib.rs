@@ -6,6 +6,7 @@
 
 pub mod fault;
 pub mod journal;
+pub mod kubernetes;
 pub mod loopback;
 pub mod pagerduty;
 pub mod prometheus;
