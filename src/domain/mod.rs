@@ -17,6 +17,7 @@ pub mod response;
 pub mod rule;
 pub mod scaling;
 pub mod severity;
+pub mod template;
 
 /// An instant on the wall clock. The core only ever receives it.
 pub type Timestamp = jiff::Timestamp;
