@@ -46,9 +46,8 @@ pub struct Message<'n> {
 impl Wording {
     /// Reads the templates of a communication plan.
     pub fn new(communication: &Communication) -> Result<Self, NotifyError> {
-        let parse = |name, text: &str| {
-            Template::parse(text).map_err(|source| NotifyError::Template { name, source })
-        };
+        let parse =
+            |name, text: &str| Template::parse(text).map_err(|source| NotifyError::Template { name, source });
         Ok(Self {
             initial_alert: parse("initial_alert", &communication.initial_alert)?,
             status_update: parse("status_update", &communication.status_update)?,
@@ -57,12 +56,7 @@ impl Wording {
 
     /// The message of a notice. It never fails: a template that cannot be filled is replaced by plain words, because
     /// a page must not be lost over a template.
-    pub fn message<'n>(
-        &self,
-        notice: &'n Notice,
-        escape: Escape,
-        public_url: Option<&str>,
-    ) -> Message<'n> {
+    pub fn message<'n>(&self, notice: &'n Notice, escape: Escape, public_url: Option<&str>) -> Message<'n> {
         let template = if notice.event.is_initial() { &self.initial_alert } else { &self.status_update };
         let values = values(notice, escape);
         let (text, template_error) = match template.render_for(escape, &values) {
@@ -176,7 +170,8 @@ fn status(notice: &Notice) -> String {
     let state = match (&notice.event, facts.state) {
         (NoticeEvent::Reopened, _) => format!("open again since {}", clock_seen(now, now)),
         (_, IncidentState::Acknowledged) => {
-            return owner.map_or_else(|| "acknowledged".to_owned(), |owner| format!("acknowledged by {owner}"));
+            return owner
+                .map_or_else(|| "acknowledged".to_owned(), |owner| format!("acknowledged by {owner}"));
         }
         (_, state) => state.to_string(),
     };

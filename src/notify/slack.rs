@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 
+use crate::domain::headline::shortened;
 use crate::domain::notice::{Attempt, DeliveryReason, NoticeEvent};
 use crate::domain::severity::Severity;
 use crate::domain::template::Escape;
@@ -14,11 +15,13 @@ use super::status::Answer;
 const LONGEST_SECTION: usize = 2_800;
 /// The most sections the template may fill: with the other blocks all stay below the total that Slack refuses
 /// without documenting it, about 13,200 characters.
-const MOST_SECTIONS: usize = 3;
+const MOST_SECTIONS: usize = 2;
 /// How many steps and actions a first message shows.
 const MOST_LINES: usize = 8;
 /// The longest line among them, before it is escaped.
 const LONGEST_LINE: usize = 120;
+/// The longest link in the footer, in bytes; Slack refuses 3000 characters of text there.
+const LONGEST_FOOTER_LINK: usize = 1_000;
 
 /// The body of an incoming webhook. The message is made with [`Escape::Mrkdwn`].
 pub fn body(message: &Message<'_>) -> Value {
@@ -32,7 +35,7 @@ pub fn body(message: &Message<'_>) -> Value {
     let mut blocks = vec![section(&head)];
     blocks.extend(sections(&message.text).iter().map(|text| section(text)));
     if message.notice.event.is_initial() {
-        blocks.push(section(&opening(message)));
+        blocks.extend(sections(&opening(message)).first().map(|text| section(text)));
     }
     if let Some(url) = message.incident_url.as_deref() {
         blocks.push(json!({
@@ -78,9 +81,8 @@ pub fn judge(answer: &Answer) -> Attempt {
 
 /// What the first message says beside the template: later ones have it in the template.
 fn opening(message: &Message<'_>) -> String {
-    let line = |mark: &str, text: &str| {
-        format!("{mark} {}", Escape::Mrkdwn.escape(&crate::domain::headline::shortened(text, LONGEST_LINE)))
-    };
+    let line =
+        |mark: &str, text: &str| format!("{mark} {}", Escape::Mrkdwn.escape(&shortened(text, LONGEST_LINE)));
     let mut lines = vec![format!("*Status:* {}", Escape::Mrkdwn.escape(&tamed(&message.status())))];
     let did = message.did(MOST_LINES);
     if !did.is_empty() {
@@ -117,9 +119,9 @@ fn footer(message: &Message<'_>, number: &str) -> String {
     let facts = &message.notice.facts;
     let labels = facts.subject.iter().take(4).map(|(_, value)| value);
     let mut parts = vec![number.to_owned()];
-    parts.extend(labels.map(|value| Escape::Mrkdwn.escape(&crate::domain::headline::shortened(&tamed(value), 60))));
+    parts.extend(labels.map(|value| Escape::Mrkdwn.escape(&shortened(&tamed(value), 60))));
     parts.push(format!("rev {}", message.notice.revision));
-    if let Some(url) = message.runbook_url() {
+    if let Some(url) = message.runbook_url().filter(|url| url.len() <= LONGEST_FOOTER_LINK) {
         parts.push(format!("<{}|runbook>", Escape::Mrkdwn.escape(url).replace('|', "%7C")));
     }
     parts.join(" · ")
@@ -186,8 +188,8 @@ mod tests {
     fn long_texts_are_parted_between_lines_and_never_within_a_token() {
         let line = format!("{}\n", "x".repeat(999));
         let parts = sections(&line.repeat(7));
-        assert_eq!(parts.iter().map(|part| length(part)).collect::<Vec<_>>(), [2_000, 2_000, 2_000, 46]);
-        assert!(parts[3].contains("1 more lines"));
+        assert_eq!(parts.iter().map(|part| length(part)).collect::<Vec<_>>(), [2_000, 2_000, 46]);
+        assert!(parts[2].contains("3 more lines"));
 
         let token = format!("{}&amp;<!date^1^{{time}}|03:22 UTC>", "y".repeat(LONGEST_SECTION - 2));
         let parts = pieces(&token);

@@ -63,7 +63,11 @@ impl Answer {
     fn detail(&self) -> Arc<str> {
         let status = self.status.as_u16();
         let said = beginning(self.body.trim());
-        if said.is_empty() { format!("HTTP {status}").into() } else { format!("HTTP {status}: {said}").into() }
+        if said.is_empty() {
+            format!("HTTP {status}").into()
+        } else {
+            format!("HTTP {status}: {said}").into()
+        }
     }
 }
 
@@ -108,7 +112,8 @@ pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     if let Ok(seconds) = asked.parse::<u64>() {
         return Some(Duration::from_secs(seconds));
     }
-    let date = |text: &str| -> Option<Timestamp> { rfc2822::DateTimeParser::new().parse_timestamp(text).ok() };
+    let date =
+        |text: &str| -> Option<Timestamp> { rfc2822::DateTimeParser::new().parse_timestamp(text).ok() };
     let then = date(asked)?;
     let now = date(headers.get(DATE)?.to_str().ok()?)?;
     Some(Duration::try_from(then.duration_since(now)).unwrap_or(Duration::ZERO))

@@ -145,7 +145,11 @@ pub fn body<'m>(message: &'m Message<'_>) -> Body<'m> {
             unit: facts.unit.as_str(),
             impact: &facts.impact,
             team: &facts.team,
-            actions: facts.actions.iter().map(|action| Action { at: action.at, text: &action.text }).collect(),
+            actions: facts
+                .actions
+                .iter()
+                .map(|action| Action { at: action.at, text: &action.text })
+                .collect(),
             next_steps: facts.next_steps.iter().map(AsRef::as_ref).collect(),
             eta: facts.eta,
             since: facts.since,
