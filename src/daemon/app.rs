@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
 use crate::api::Api;
+use crate::config::render::Colour;
 use crate::config::settings::StoreSettings;
 use crate::config::{Sources, parse};
 use crate::core::{Core, clock};
@@ -62,7 +63,7 @@ impl Daemon {
     pub async fn start(options: Options) -> anyhow::Result<Self> {
         let sources = Sources::read(&options.folders.config, &options.folders.rules);
         let fingerprint = sources.fingerprint();
-        let loaded = parse(sources).map_err(|diagnostics| anyhow!("{diagnostics}"))?;
+        let loaded = parse(&sources).map_err(|diagnostics| anyhow!("{}", diagnostics.render(Colour::Never)))?;
         for warning in loaded.warnings.iter() {
             warn!(%warning, "configuration warning");
         }

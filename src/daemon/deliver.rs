@@ -15,13 +15,14 @@ use crate::domain::labels::Fnv;
 use crate::domain::name::ChannelName;
 use crate::domain::notice::{Attempt, Notice, backoff};
 use crate::engine::event::Event;
-use crate::notify::channels::Channels;
 use crate::telemetry::metrics::{ChannelLabels, Metrics, NoticeLabels};
+
+use super::running::Running;
 
 
 /// The lanes. Notices of one channel leave in the order they were decided.
 pub struct Delivery {
-    channels: watch::Receiver<Arc<Channels>>,
+    running: watch::Receiver<Arc<Running>>,
     core: Core,
     metrics: Arc<Metrics>,
     lanes: HashMap<ChannelName, mpsc::UnboundedSender<Notice>>,
@@ -32,13 +33,13 @@ pub struct Delivery {
 impl Delivery {
     /// Lanes over the channels as they are configured at each attempt.
     pub fn new(
-        channels: watch::Receiver<Arc<Channels>>,
+        running: watch::Receiver<Arc<Running>>,
         core: Core,
         metrics: Arc<Metrics>,
         stop: CancellationToken,
         tasks: TaskTracker,
     ) -> Self {
-        Self { channels, core, metrics, lanes: HashMap::new(), stop, tasks }
+        Self { running, core, metrics, lanes: HashMap::new(), stop, tasks }
     }
 
     /// Queues a notice on its channel's lane, in memory; the durable queue is the engine's outbox.
@@ -46,7 +47,7 @@ impl Delivery {
         let lane = self.lanes.entry(notice.channel.clone()).or_insert_with(|| {
             let (queue, waiting) = mpsc::unbounded_channel();
             let lane = Lane {
-                channels: self.channels.clone(),
+                running: self.running.clone(),
                 core: self.core.clone(),
                 metrics: self.metrics.clone(),
                 stop: self.stop.clone(),
@@ -60,7 +61,7 @@ impl Delivery {
 }
 
 struct Lane {
-    channels: watch::Receiver<Arc<Channels>>,
+    running: watch::Receiver<Arc<Running>>,
     core: Core,
     metrics: Arc<Metrics>,
     stop: CancellationToken,
@@ -84,7 +85,7 @@ impl Lane {
     async fn deliver(&mut self, notice: &Notice) -> bool {
         let mut tries = 0;
         loop {
-            let channels = self.channels.borrow_and_update().clone();
+            let channels = self.running.borrow_and_update().channels.clone();
             let attempt = channels.deliver(notice).await;
             self.count(notice, &attempt);
             let wait = match &attempt {
@@ -101,7 +102,7 @@ impl Lane {
                 () = self.stop.cancelled() => return false,
                 () = tokio::time::sleep(wait) => {}
                 // A new configuration may be the mend: try at once.
-                changed = self.channels.changed() => if changed.is_err() { return false },
+                changed = self.running.changed() => if changed.is_err() { return false },
             }
         }
     }

@@ -16,6 +16,7 @@ use tracing::{error, info, warn};
 
 use crate::core::Core;
 use crate::core::clock;
+use crate::config::render::Colour;
 use crate::config::status::ReloadStatus;
 use crate::config::{Sources, parse};
 use crate::engine::event::Event;
@@ -105,7 +106,7 @@ impl Reloader {
         }
         self.fingerprint = fingerprint;
         let built = tokio::task::spawn_blocking(move || {
-            let loaded = parse(sources).map_err(|diagnostics| diagnostics.to_string())?;
+            let loaded = parse(&sources).map_err(|diagnostics| diagnostics.render(Colour::Never))?;
             for warning in loaded.warnings.iter() {
                 warn!(%warning, "configuration warning");
             }
