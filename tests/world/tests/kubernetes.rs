@@ -1,9 +1,10 @@
 //! The Kubernetes double, asked over HTTP as a client asks, and by the real `kubectl`.
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may end so")]
 
 use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use futures::StreamExt;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -236,11 +237,11 @@ async fn a_pod_is_resized_in_place_and_keeps_its_class() {
     let k = cluster().await;
     let name = pod(&k);
     let path = format!("/api/v1/namespaces/shop/pods/{name}/resize");
-    let patch = |part: Value| json!({"spec": {"containers": [{"name": "checkout", "resources": part}]}});
-    let (code, refused) = strategic(&k, &path, &patch(json!({"limits": {"cpu": "1"}}))).await;
+    let of = |part: Value| json!({"spec": {"containers": [{"name": "checkout", "resources": part}]}});
+    let (code, refused) = strategic(&k, &path, &of(json!({"limits": {"cpu": "1"}}))).await;
     assert_eq!((code, &refused["reason"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!("Invalid")));
     assert!(refused["message"].as_str().unwrap().contains("QOS Class"), "{refused}");
-    let bigger = patch(json!({"requests": {"cpu": "1"}, "limits": {"cpu": "1"}}));
+    let bigger = of(json!({"requests": {"cpu": "1"}, "limits": {"cpu": "1"}}));
     let plain = format!("/api/v1/namespaces/shop/pods/{name}");
     assert_eq!(strategic(&k, &plain, &bigger).await.0, StatusCode::UNPROCESSABLE_ENTITY);
     k.set_resize(Resize::InPlace { after: Duration::from_millis(50) });
@@ -404,8 +405,11 @@ async fn faults_strike_whom_they_are_meant_for_and_as_often() {
     assert_eq!((code, &refused["reason"]), (StatusCode::FORBIDDEN, &json!("Forbidden")));
     let review = json!({"spec": {"resourceAttributes": {"verb": "patch", "group": "apps", "resource": "deployments",
                                                         "subresource": "scale", "namespace": "shop"}}});
-    let path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
-    assert_eq!(send(&k, Method::POST, path, "application/json", &review).await.1["status"]["allowed"], false);
+    let reviews = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+    assert_eq!(
+        send(&k, Method::POST, reviews, "application/json", &review).await.1["status"]["allowed"],
+        false
+    );
     k.allow("patch", "deployments/scale");
     assert_eq!(merge(&k, &scale, &body(6)).await.0, StatusCode::OK);
     let codes: Vec<_> =
@@ -439,7 +443,8 @@ async fn kubectl_works_unchanged() {
         let output = tokio::time::timeout(Duration::from_secs(30), run).await.context("kubectl hangs")??;
         let (out, err) = (String::from_utf8(output.stdout)?, String::from_utf8(output.stderr)?);
         ensure!(output.status.success(), "kubectl {arguments:?}: {out}{err}");
-        if out.is_empty() { bail!("kubectl {arguments:?} says nothing: {err}") } else { Ok(out) }
+        ensure!(!out.is_empty(), "kubectl {arguments:?} says nothing: {err}");
+        Ok(out)
     };
     let listed = kubectl(&["get", "deploy"]).await.unwrap();
     assert!(listed.lines().nth(1).unwrap().starts_with("checkout   2/2"), "{listed}");
@@ -495,7 +500,8 @@ impl Events {
             loop {
                 while let Some((line, rest)) = self.text.split_once('\n') {
                     let event: Value = serde_json::from_str(line).unwrap();
-                    self.text = rest.to_owned();
+                    let rest = rest.to_owned();
+                    self.text = rest;
                     if wanted(&event) {
                         return event;
                     }
