@@ -1,4 +1,4 @@
-//! Discovery: which groups, versions and resources there are, and the little of OpenAPI that clients look for.
+//! Discovery: which groups, versions and resources there are, and the little of `OpenAPI` that clients look for.
 
 use serde_json::{Map, Value, json};
 

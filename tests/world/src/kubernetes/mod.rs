@@ -131,7 +131,7 @@ impl Kubernetes {
         })
     }
 
-    /// What runs of a Deployment or StatefulSet of this name.
+    /// What runs of a `Deployment` or `StatefulSet` of this name.
     pub fn workload(&self, namespace: &str, name: &str) -> Option<WorkloadSize> {
         self.cluster.with(|state| workload::size(&state.store, namespace, name))
     }

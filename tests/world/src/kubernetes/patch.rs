@@ -153,10 +153,10 @@ fn merge_list(list: &str, target: &mut Value, patch: &[Value]) -> Result<(), Ref
 }
 
 /// RFC 6902.
-fn json_patch(target: &mut Value, patch: &Value) -> Result<(), Refusal> {
+fn json_patch(target: &mut Value, operations: &Value) -> Result<(), Refusal> {
     let refuse = |why: &str| Refusal::invalid("", "", &[("patch".to_owned(), why.to_owned())]);
     let operations =
-        patch.as_array().ok_or_else(|| Refusal::bad_request("a JSON patch is a list of operations"))?;
+        operations.as_array().ok_or_else(|| Refusal::bad_request("a JSON patch is a list of operations"))?;
     for operation in operations {
         let path =
             operation["path"].as_str().ok_or_else(|| Refusal::bad_request("an operation needs a path"))?;

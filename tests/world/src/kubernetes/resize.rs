@@ -92,7 +92,7 @@ fn without_resources(pod: &Value) -> Value {
     spec
 }
 
-/// Guaranteed, Burstable or BestEffort, by the containers' cpu and memory.
+/// Guaranteed, Burstable or `BestEffort`, by the containers' cpu and memory.
 pub(crate) fn qos_class(spec: &Value) -> &'static str {
     let containers = spec["containers"].as_array().map(Vec::as_slice).unwrap_or_default();
     let of = |container: &Value, part: &str, resource: &str| milli(&container["resources"][part][resource]);

@@ -165,7 +165,11 @@ fn log(state: &cluster::State, call: &Call, target: &Target) -> Result<Answer, R
     let log = named.max_by_key(|((_, prefix), _)| prefix.len()).map_or("", |(_, log)| log.as_str());
     let lines: Vec<&str> = log.lines().collect();
     let tail = call.option("tailLines").parse().unwrap_or(lines.len()).min(lines.len());
-    Ok(Answer::Text(lines[lines.len() - tail..].iter().map(|line| format!("{line}\n")).collect()))
+    let mut shown = lines[lines.len() - tail..].join("\n");
+    if !shown.is_empty() {
+        shown.push('\n');
+    }
+    Ok(Answer::Text(shown))
 }
 
 /// What lies outside of resources: discovery, health, reviews of rights.

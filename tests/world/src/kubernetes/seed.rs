@@ -35,7 +35,7 @@ impl Kubernetes {
         self.put_known(node);
     }
 
-    /// Creates or replaces a Deployment with the label `app` and one container, whose requests are its limits.
+    /// Creates or replaces a `Deployment` with the label `app` and one container, whose requests are its limits.
     pub fn deployment(
         &self,
         namespace: &str,
@@ -53,7 +53,7 @@ impl Kubernetes {
         ));
     }
 
-    /// Creates or replaces a StatefulSet of the same make.
+    /// Creates or replaces a `StatefulSet` of the same make.
     pub fn stateful_set(
         &self,
         namespace: &str,
@@ -122,20 +122,17 @@ fn put(state: &mut State, mut object: Value) -> anyhow::Result<()> {
     let key = kind.key(&namespace, &name);
     let mut object = event::stored(&kind, object);
     admission::default(&kind, &mut object);
-    match state.store.get(&key).cloned() {
-        Some(old) => {
-            if let (None, Some(status)) = (object.get("status"), old.get("status")) {
-                object["status"] = status.clone();
-            }
-            state.store.replace(&key, object);
+    if let Some(old) = state.store.get(&key).cloned() {
+        if let (None, Some(status)) = (object.get("status"), old.get("status")) {
+            object["status"] = status.clone();
         }
-        None => {
-            if kind.has_template() && object.get("status").is_none() {
-                object["status"] = json!({});
-            }
-            state.store.stamp(&key, &mut object);
-            state.store.put(&key, object);
+        state.store.replace(&key, object);
+    } else {
+        if kind.has_template() && object.get("status").is_none() {
+            object["status"] = json!({});
         }
+        state.store.stamp(&key, &mut object);
+        state.store.put(&key, object);
     }
     Ok(())
 }

@@ -65,8 +65,7 @@ fn cell(kind: &Kind, object: &Value, column: &str) -> String {
     let containers = || status["containerStatuses"].as_array().into_iter().flatten();
     match (kind.plural, column) {
         (_, "Name") => text(&object["metadata"]["name"]),
-        (_, "Age") => age(&object["metadata"]["creationTimestamp"]),
-        ("events", "Last Seen") => age(&object["metadata"]["creationTimestamp"]),
+        (_, "Age" | "Last Seen") => age(&object["metadata"]["creationTimestamp"]),
         ("events", "Object") => {
             let regarding = object.get("regarding").unwrap_or(&object["involvedObject"]);
             format!("{}/{}", text(&regarding["kind"]).to_lowercase(), text(&regarding["name"]))

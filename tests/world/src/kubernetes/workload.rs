@@ -31,7 +31,7 @@ pub struct PodSize {
     pub ready: bool,
 }
 
-/// The size of a Deployment or StatefulSet.
+/// The size of a `Deployment` or `StatefulSet`.
 pub(crate) fn size(store: &Store, namespace: &str, name: &str) -> Option<WorkloadSize> {
     let find = |kind: &kind::Kind| store.get(&kind.key(namespace, name));
     let workload = find(&kind::DEPLOYMENT).or_else(|| find(&kind::STATEFUL_SET))?;

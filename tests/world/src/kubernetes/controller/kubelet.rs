@@ -86,7 +86,7 @@ impl Kubelet {
             self.look(state, &key, now);
             return true;
         }
-        if !self.timers.first().is_some_and(|(due, ..)| *due <= now) {
+        if self.timers.first().is_none_or(|(due, ..)| *due > now) {
             return false;
         }
         if let Some((_, key, uid, deed)) = self.timers.pop_first() {
@@ -97,7 +97,7 @@ impl Kubelet {
                     Deed::BecomeReady if state.settings.never_ready => {}
                     Deed::BecomeReady => become_ready(&mut pod),
                     Deed::FinishResize => {
-                        finish_resize(&mut pod, matches!(state.settings.resize, Resize::Restart { .. }))
+                        finish_resize(&mut pod, matches!(state.settings.resize, Resize::Restart { .. }));
                     }
                 }
                 state.store.replace(&key, pod);

@@ -21,6 +21,9 @@ use super::kind;
 use super::quota;
 use super::store::{Change, Key, Store, controller_of, text};
 
+/// After so many steps requests get their turn.
+const STEPS: usize = 10_000;
+
 /// Runs until the cluster stops.
 pub(crate) async fn run(cluster: Arc<Cluster>) {
     let mut changes = cluster.changes();
@@ -53,7 +56,7 @@ struct Controller {
 impl Controller {
     /// Works until nothing is left to do now; answers when the next timer is due.
     fn pass(&mut self, state: &mut State, now: Instant) -> Option<Instant> {
-        loop {
+        for _ in 0..STEPS {
             self.collect(state);
             if let Some(key) = self.dirty.pop_first() {
                 reconcile(&mut state.store, &key);
@@ -61,6 +64,7 @@ impl Controller {
                 return self.kubelet.next_due();
             }
         }
+        Some(now)
     }
 
     fn collect(&mut self, state: &State) {

@@ -45,6 +45,8 @@ pub(super) fn reconcile(store: &mut Store, key: &Key) {
     );
     status["observedGeneration"] = set["metadata"]["generation"].clone();
     match failure {
+        // The message names the pod that could not be made, each time another: written once, or it would never rest.
+        Some(_) if is_true(&set, "ReplicaFailure") => {}
         Some(refusal) => {
             let message = refusal.message();
             set_condition(

@@ -26,16 +26,15 @@ pub(super) fn reconcile(store: &mut Store, key: &Key) {
     }
     let mut all_ready = true;
     for n in 0..wanted {
-        match store.get(&place(n)) {
-            Some(pod) => all_ready &= is_true(pod, "Ready"),
-            None => {
-                let name = format!("{}-{n}", key.name);
-                let labels =
-                    [("statefulset.kubernetes.io/pod-name", name.as_str()), (REVISION, revision.as_str())];
-                all_ready = false;
-                if pod::create(store, &kind::STATEFUL_SET, &set, &name, &labels).is_err() {
-                    break;
-                }
+        if let Some(pod) = store.get(&place(n)) {
+            all_ready &= is_true(pod, "Ready");
+        } else {
+            let name = format!("{}-{n}", key.name);
+            let labels =
+                [("statefulset.kubernetes.io/pod-name", name.as_str()), (REVISION, revision.as_str())];
+            all_ready = false;
+            if pod::create(store, &kind::STATEFUL_SET, &set, &name, &labels).is_err() {
+                break;
             }
         }
         if ordered && !all_ready {
