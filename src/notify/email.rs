@@ -11,7 +11,7 @@ use lettre::message::header::{ContentType, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart, SinglePart};
 
 use crate::domain::headline::{one_line, shortened, spoken};
-use crate::domain::notice::{Notice, NoticeEvent};
+use crate::domain::notice::Notice;
 use crate::domain::severity::Severity;
 
 use super::html;
@@ -103,10 +103,7 @@ fn message_id(notice: &Notice, which: &str, host: &str) -> String {
 
 fn sender_name(notice: &Notice) -> String {
     let state = if is_over(notice) { "RESOLVED" } else { notice.facts.severity.shout() };
-    match notice.event {
-        NoticeEvent::Acknowledged { .. } => format!("{state} acknowledged runbookd"),
-        _ => format!("{state} runbookd"),
-    }
+    format!("{state} runbookd")
 }
 
 fn header(name: &'static str, value: &str) -> HeaderValue {

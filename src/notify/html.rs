@@ -49,10 +49,15 @@ fn with_lists(message: &Message<'_>, lines: usize) -> String {
         preheader = Escape::Html.escape(&preheader(message)),
     );
     let (word, colour) = severity(message);
+    // Said once: most headlines begin with it.
+    let word = match message.headline.starts_with(word) {
+        true => String::new(),
+        false => format!("<strong style=\"color:{colour}\">{word}</strong><br>\n"),
+    };
     row(
         &mut page,
         &format!("border-left:6px solid {colour};padding:8px 16px;font-size:18px;line-height:26px"),
-        &format!("<strong style=\"color:{colour}\">{word}</strong><br>\n<strong>{headline}</strong>"),
+        &format!("{word}<strong>{headline}</strong>"),
     );
     if let Some(url) = message.incident_url.as_deref() {
         row(&mut page, "padding:16px 16px 0 16px", &button(url));
@@ -68,8 +73,9 @@ fn with_lists(message: &Message<'_>, lines: usize) -> String {
         list(&mut page, "Do next", "&#9744;", &message.next_steps(lines), lines);
     }
     let footer = Escape::Html.escape(&format!("{} · rev {}", facts.incident_id, notice.revision));
-    let links: String = message.links().iter().map(|(name, url)| format!("{} · ", link(url, name))).collect();
-    row(&mut page, "padding:16px;font-size:13px;line-height:20px", &format!("{links}{footer}"));
+    let linked: String =
+        message.links().iter().map(|(name, url)| format!("{} · ", link(url, name))).collect();
+    row(&mut page, "padding:16px;font-size:13px;line-height:20px", &format!("{linked}{footer}"));
     page.push_str("</table></td></tr></table></body></html>\n");
     page
 }
