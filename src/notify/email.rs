@@ -134,7 +134,9 @@ fn text_part(message: &Message<'_>) -> String {
         if !lines.is_empty() && !is_over(notice) {
             line(&mut out, "");
             line(&mut out, title);
-            lines.iter().for_each(|text| folded(&mut out, mark, text));
+            for text in lines {
+                folded(&mut out, mark, &text);
+            }
         }
     }
     for (name, url) in message.links() {
@@ -178,10 +180,7 @@ mod tests {
     fn lists_are_folded_at_words() {
         let mut out = String::new();
         folded(&mut out, "[ ] ", &"abcdefghi ".repeat(8));
-        assert_eq!(
-            out,
-            format!("[ ] {}abcdefghi\n    {}abcdefghi\n", "abcdefghi ".repeat(5), "abcdefghi ".repeat(1))
-        );
+        assert_eq!(out, format!("[ ] {}abcdefghi\n    {}abcdefghi\n", "abcdefghi ".repeat(5), "abcdefghi "));
         let mut long = String::new();
         folded(&mut long, "- ", &"x".repeat(200));
         assert_eq!(long, format!("- {}\n", "x".repeat(200)));

@@ -5,9 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use runbookd::config::secret::SecretSource;
-use runbookd::config::settings::EmailSettings;
 use runbookd::config::settings::{
-    ChannelSettings, PagerDutySettings, SlackSettings, SmtpTls, WebhookSettings,
+    ChannelSettings, EmailSettings, PagerDutySettings, SlackSettings, SmtpTls, WebhookSettings,
 };
 use runbookd::domain::incident::{ActionTaken, IncidentState};
 use runbookd::domain::labels::Labels;
@@ -19,21 +18,21 @@ use runbookd::notify::channels::Channels;
 use runbookd::notify::email::Addresses;
 
 /// The runbook's templates, word for word.
-pub const INITIAL_ALERT: &str =
+pub(crate) const INITIAL_ALERT: &str =
     "Incident: {incident_id}\nType: {type}\nSeverity: {severity}\nImpact: {impact}\nResponse team: {team}\n";
-pub const STATUS_UPDATE: &str =
+pub(crate) const STATUS_UPDATE: &str =
     "Status: {status}\nActions taken: {actions}\nNext steps: {next_steps}\nETA: {eta}\n";
 
-pub const UID: &str = "3f2a9c1e77d04b5a8c6e1f0b2d4a6c88";
-pub const PUBLIC_URL: &str = "https://runbookd.example.org";
-pub const ROUTING_KEY: &str = "R0123456789abcdef0123456789abcde";
-pub const PASSWORD: &str = "correct-horse-battery";
+pub(crate) const UID: &str = "3f2a9c1e77d04b5a8c6e1f0b2d4a6c88";
+pub(crate) const PUBLIC_URL: &str = "https://runbookd.example.org";
+pub(crate) const ROUTING_KEY: &str = "R0123456789abcdef0123456789abcde";
+pub(crate) const PASSWORD: &str = "correct-horse-battery";
 
-pub fn at(time: &str) -> jiff::Timestamp {
+pub(crate) fn at(time: &str) -> jiff::Timestamp {
     format!("2026-11-23T{time}Z").parse().unwrap()
 }
 
-pub fn communication() -> Communication {
+pub(crate) fn communication() -> Communication {
     Communication {
         primary: "slack-#incidents".into(),
         secondary: "email".into(),
@@ -48,7 +47,7 @@ pub fn communication() -> Communication {
 }
 
 /// The ten events, in the order in which the story tells them.
-pub fn events() -> Vec<NoticeEvent> {
+pub(crate) fn events() -> Vec<NoticeEvent> {
     vec![
         NoticeEvent::Opened,
         NoticeEvent::Worsened { was: Severity::Warning },
@@ -107,7 +106,7 @@ fn chapter(event: &NoticeEvent) -> Chapter {
 }
 
 /// The notice of an event to a channel.
-pub fn notice(event: &NoticeEvent, channel: &str) -> Notice {
+pub(crate) fn notice(event: &NoticeEvent, channel: &str) -> Notice {
     let chapter = chapter(event);
     let revision = u32::try_from(events().iter().position(|other| other == event).unwrap_or(0) + 1).unwrap();
     let action = |time, text: &str| ActionTaken { at: at(time), text: text.into() };
@@ -159,28 +158,28 @@ pub fn notice(event: &NoticeEvent, channel: &str) -> Notice {
     }
 }
 
-pub fn addresses() -> Addresses {
+pub(crate) fn addresses() -> Addresses {
     Addresses::read("runbookd@example.org", &["oncall@example.org", "ops@example.org"]).unwrap()
 }
 
-pub fn secret(text: impl Into<String>) -> SecretSource {
+pub(crate) fn secret(text: impl Into<String>) -> SecretSource {
     SecretSource::Inline(text.into().into())
 }
 
-pub fn slack(url: String) -> ChannelSettings {
+pub(crate) fn slack(url: String) -> ChannelSettings {
     ChannelSettings::Slack(SlackSettings { webhook_url: secret(url) })
 }
 
-pub fn pagerduty(url: String) -> ChannelSettings {
+pub(crate) fn pagerduty(url: String) -> ChannelSettings {
     ChannelSettings::PagerDuty(PagerDutySettings { routing_key: secret(ROUTING_KEY), url: url.into() })
 }
 
-pub fn webhook(url: String) -> ChannelSettings {
+pub(crate) fn webhook(url: String) -> ChannelSettings {
     ChannelSettings::Webhook(WebhookSettings { url: secret(url) })
 }
 
 /// A mail server on loopback that nobody has to log in to and that protects nothing.
-pub fn mail_server(address: std::net::SocketAddr) -> EmailSettings {
+pub(crate) fn mail_server(address: std::net::SocketAddr) -> EmailSettings {
     EmailSettings {
         host: address.ip().to_string().into(),
         port: address.port(),
@@ -194,14 +193,14 @@ pub fn mail_server(address: std::net::SocketAddr) -> EmailSettings {
 }
 
 /// Channels with the one of this name and settings.
-pub fn channels(name: &str, settings: ChannelSettings) -> Channels {
+pub(crate) fn channels(name: &str, settings: ChannelSettings) -> Channels {
     world::install_crypto();
     let settings = BTreeMap::from([(ChannelName::from(name), settings)]);
     Channels::new(&settings, &communication(), Some(PUBLIC_URL)).unwrap()
 }
 
 /// An attempt in a few words: `failed rate_limited after 30 s`.
-pub fn shown(attempt: &Attempt) -> String {
+pub(crate) fn shown(attempt: &Attempt) -> String {
     match attempt {
         Attempt::Accepted => "accepted".into(),
         Attempt::NothingToSend => "nothing to send".into(),
@@ -214,7 +213,7 @@ pub fn shown(attempt: &Attempt) -> String {
 }
 
 /// What the other side is said to have said.
-pub fn detail(attempt: &Attempt) -> &str {
+pub(crate) fn detail(attempt: &Attempt) -> &str {
     match attempt {
         Attempt::Accepted | Attempt::NothingToSend => "",
         Attempt::Failed { detail, .. } | Attempt::Refused { detail, .. } => detail,
