@@ -234,6 +234,7 @@ mod tests {
             labels: Labels::empty(),
             runbook_url: None,
             pages: 1,
+            opened_revision: 1,
         }
     }
 

@@ -187,7 +187,7 @@ fn mails_of_one_incident_are_one_thread() {
         .map(|event| world::smtp::message::parse(body("email", event).replace('\n', "\r\n").into_bytes()))
         .collect();
     let opening = parsed[0].header("Message-ID").unwrap();
-    assert_eq!(opening, "<inc-20261123-0007.3f2a9c1e77d0.opening.email@example.org>");
+    assert_eq!(opening, "<inc-20261123-0007.3f2a9c1e77d0.r1.email@example.org>");
     assert_eq!(parsed[0].header("Subject"), Some("INC-20261123-0007 checkout CPU usage"));
     assert_eq!(parsed[0].header("In-Reply-To"), None);
     let mut ids = std::collections::BTreeSet::from([opening]);
@@ -201,4 +201,14 @@ fn mails_of_one_incident_are_one_thread() {
     let important: Vec<bool> = parsed.iter().map(|mail| mail.header("Importance").is_some()).collect();
     assert_eq!(important, [true, true, false, false, false, false, false, false, false, true]);
     assert_eq!(parsed[8].header("From"), Some("\"RESOLVED runbookd\" <runbookd@example.org>"));
+}
+
+#[test]
+fn a_channel_that_joins_late_begins_its_thread_with_what_it_hears_first() {
+    let mut told = notice(&NoticeEvent::StatusUpdate, "email");
+    told.facts.opened_revision = told.revision;
+    let (text, html) = (message(&told, Escape::Text), message(&told, Escape::Html));
+    let mail = world::smtp::message::parse(email::mail(&text, &html, &addresses()).unwrap().formatted());
+    assert_eq!(mail.header("In-Reply-To"), None);
+    assert_eq!(mail.header("Subject"), Some("INC-20261123-0007 checkout CPU usage"));
 }

@@ -153,6 +153,7 @@ pub(crate) fn notice(event: &NoticeEvent, channel: &str) -> Notice {
             labels: Labels::new([("service", "checkout"), ("namespace", "shop"), ("cluster", "eu1")]),
             runbook_url: Some("https://wiki.example.org/high-cpu".into()),
             pages: chapter.pages,
+            opened_revision: 1,
         },
         created_at: at(chapter.time),
     }
