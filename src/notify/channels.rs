@@ -30,7 +30,7 @@ const SHORTEST_SECRET: usize = 6;
 /// The configured channels.
 #[derive(Debug)]
 pub struct Channels {
-    channels: BTreeMap<ChannelName, Channel>,
+    by_name: BTreeMap<ChannelName, Channel>,
     wording: Wording,
     public_url: Option<Arc<str>>,
     client: reqwest::Client,
@@ -57,17 +57,17 @@ impl Channels {
             .user_agent(concat!("runbookd/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(NotifyError::Client)?;
-        let channels = channels
+        let by_name = channels
             .iter()
             .map(|(name, settings)| Ok((name.clone(), Channel::new(name, settings)?)))
             .collect::<Result<_, NotifyError>>()?;
         let wording = Wording::new(communication)?;
-        Ok(Self { channels, wording, public_url: public_url.map(Arc::from), client })
+        Ok(Self { by_name, wording, public_url: public_url.map(Arc::from), client })
     }
 
     /// Tries once to deliver a notice to its channel.
     pub async fn deliver(&self, notice: &Notice) -> Attempt {
-        match self.channels.get(&notice.channel) {
+        match self.by_name.get(&notice.channel) {
             None => Attempt::Refused {
                 reason: DeliveryReason::NoSuchChannel,
                 detail: format!("no channel `{}` is configured", notice.channel).into(),

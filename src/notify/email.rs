@@ -11,7 +11,7 @@ use lettre::message::header::{ContentType, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart, SinglePart};
 
 use crate::domain::headline::{one_line, shortened, spoken};
-use crate::domain::notice::{Notice, NoticeEvent};
+use crate::domain::notice::Notice;
 use crate::domain::severity::Severity;
 
 use super::html;
@@ -52,17 +52,17 @@ pub fn mail(
     let notice = text.notice;
     let facts = &notice.facts;
     let host = addresses.from.email.domain();
-    let opening = message_id(notice, "opening", host);
+    let own = message_id(notice, notice.revision, host);
+    let opening = message_id(notice, facts.opened_revision, host);
     let sender = Mailbox::new(Some(sender_name(notice)), addresses.from.email.clone());
     let mut mail = lettre::Message::builder().from(sender).date(SystemTime::from(notice.created_at));
     for receiver in &addresses.to {
         mail = mail.to(receiver.clone());
     }
     let subject = subject(notice);
-    if notice.event.is_initial() {
-        mail = mail.subject(subject).message_id(Some(opening));
+    if notice.event.is_initial() || own == opening {
+        mail = mail.subject(subject).message_id(Some(own));
     } else {
-        let own = message_id(notice, &format!("r{}", notice.revision), host);
         mail = mail
             .subject(format!("Re: {subject}"))
             .message_id(Some(own))
@@ -95,18 +95,15 @@ pub fn subject(notice: &Notice) -> String {
 
 /// `<inc-20261123-0007.3f2a9c1e.r7.email@host>`. The identity is in it because a restored database may hand out a
 /// number twice, and a mail program may drop the second mail of one id.
-fn message_id(notice: &Notice, which: &str, host: &str) -> String {
+fn message_id(notice: &Notice, revision: u32, host: &str) -> String {
     let uid: String = word(&notice.facts.uid).chars().take(12).collect();
     let number = word(notice.facts.incident_id.as_str());
-    format!("<{number}.{uid}.{which}.{}@{host}>", word(notice.channel.as_str()))
+    format!("<{number}.{uid}.r{revision}.{}@{host}>", word(notice.channel.as_str()))
 }
 
 fn sender_name(notice: &Notice) -> String {
     let state = if is_over(notice) { "RESOLVED" } else { notice.facts.severity.shout() };
-    match notice.event {
-        NoticeEvent::Acknowledged { .. } => format!("{state} acknowledged runbookd"),
-        _ => format!("{state} runbookd"),
-    }
+    format!("{state} runbookd")
 }
 
 fn header(name: &'static str, value: &str) -> HeaderValue {
@@ -137,7 +134,9 @@ fn text_part(message: &Message<'_>) -> String {
         if !lines.is_empty() && !is_over(notice) {
             line(&mut out, "");
             line(&mut out, title);
-            lines.iter().for_each(|text| folded(&mut out, mark, text));
+            for text in lines {
+                folded(&mut out, mark, &text);
+            }
         }
     }
     for (name, url) in message.links() {
@@ -181,10 +180,7 @@ mod tests {
     fn lists_are_folded_at_words() {
         let mut out = String::new();
         folded(&mut out, "[ ] ", &"abcdefghi ".repeat(8));
-        assert_eq!(
-            out,
-            format!("[ ] {}abcdefghi\n    {}abcdefghi\n", "abcdefghi ".repeat(5), "abcdefghi ".repeat(1))
-        );
+        assert_eq!(out, format!("[ ] {}abcdefghi\n    {}abcdefghi\n", "abcdefghi ".repeat(5), "abcdefghi "));
         let mut long = String::new();
         folded(&mut long, "- ", &"x".repeat(200));
         assert_eq!(long, format!("- {}\n", "x".repeat(200)));

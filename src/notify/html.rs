@@ -49,10 +49,16 @@ fn with_lists(message: &Message<'_>, lines: usize) -> String {
         preheader = Escape::Html.escape(&preheader(message)),
     );
     let (word, colour) = severity(message);
+    // Said once: most headlines begin with it.
+    let word = if message.headline.starts_with(word) {
+        String::new()
+    } else {
+        format!("<strong style=\"color:{colour}\">{word}</strong><br>\n")
+    };
     row(
         &mut page,
         &format!("border-left:6px solid {colour};padding:8px 16px;font-size:18px;line-height:26px"),
-        &format!("<strong style=\"color:{colour}\">{word}</strong><br>\n<strong>{headline}</strong>"),
+        &format!("{word}<strong>{headline}</strong>"),
     );
     if let Some(url) = message.incident_url.as_deref() {
         row(&mut page, "padding:16px 16px 0 16px", &button(url));
@@ -68,8 +74,9 @@ fn with_lists(message: &Message<'_>, lines: usize) -> String {
         list(&mut page, "Do next", "&#9744;", &message.next_steps(lines), lines);
     }
     let footer = Escape::Html.escape(&format!("{} · rev {}", facts.incident_id, notice.revision));
-    let links: String = message.links().iter().map(|(name, url)| format!("{} · ", link(url, name))).collect();
-    row(&mut page, "padding:16px;font-size:13px;line-height:20px", &format!("{links}{footer}"));
+    let linked: Vec<String> = message.links().iter().map(|(name, url)| link(url, name)).collect();
+    let footer = linked.into_iter().chain([footer]).collect::<Vec<_>>().join(" · ");
+    row(&mut page, "padding:16px;font-size:13px;line-height:20px", &footer);
     page.push_str("</table></td></tr></table></body></html>\n");
     page
 }
@@ -101,10 +108,10 @@ fn list(page: &mut String, title: &str, mark: &str, lines: &[String], most: usiz
     if lines.is_empty() || most == 0 {
         return;
     }
-    let items = lines
-        .iter()
-        .map(|line| format!("<br>\n{mark} {}", Escape::Html.escape(&shortened(line, LONGEST_LINE))));
-    let content = format!("<strong>{title}</strong>{}", items.collect::<String>());
+    let mut content = format!("<strong>{title}</strong>");
+    for line in lines {
+        let _ = write!(content, "<br>\n{mark} {}", Escape::Html.escape(&shortened(line, LONGEST_LINE)));
+    }
     row(page, "padding:0 16px 16px 16px;font-size:15px;line-height:22px", &content);
 }
 

@@ -81,7 +81,7 @@ fn trigger(message: &Message<'_>, dedup_key: &str) -> Value {
     let group = facts.labels.get("namespace").or_else(|| facts.labels.get("tenant"));
     let group = group.or_else(|| facts.subject.get("namespace")).or_else(|| facts.subject.get("tenant"));
     let links = message.links();
-    let lines: Vec<String> = links.iter().map(|(name, url)| format!("{name}: {url}")).collect();
+    let listed: Vec<String> = links.iter().map(|(name, url)| format!("{name}: {url}")).collect();
     let mut payload = json!({
         "summary": message.headline,
         "source": tamed(&facts.subject_name),
@@ -94,7 +94,7 @@ fn trigger(message: &Message<'_>, dedup_key: &str) -> Value {
             "2_did": message.did(MOST_LINES).join("\n"),
             "3_next": message.next_steps(MOST_LINES).join("\n"),
             "4_value": tamed(&what_and_limit(facts)),
-            "5_links": lines.join("\n"),
+            "5_links": listed.join("\n"),
             "incident": facts.incident_id.as_str(),
             "labels": labels(message),
         },

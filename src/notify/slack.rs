@@ -188,7 +188,7 @@ mod tests {
     fn long_texts_are_parted_between_lines_and_never_within_a_token() {
         let line = format!("{}\n", "x".repeat(999));
         let parts = sections(&line.repeat(7));
-        assert_eq!(parts.iter().map(|part| length(part)).collect::<Vec<_>>(), [2_000, 2_000, 46]);
+        assert_eq!(parts.iter().map(|part| length(part)).collect::<Vec<_>>(), [2_000, 2_000, 41]);
         assert!(parts[2].contains("3 more lines"));
 
         let token = format!("{}&amp;<!date^1^{{time}}|03:22 UTC>", "y".repeat(LONGEST_SECTION - 2));

@@ -13,6 +13,7 @@ use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
 use lettre::{AsyncSmtpTransport, AsyncTransport as _, Tokio1Executor};
 use secrecy::{ExposeSecret as _, SecretString};
 
+use crate::config::secret::SecretSource;
 use crate::config::settings::{EmailSettings, SmtpTls};
 use crate::domain::headline::one_line;
 use crate::domain::notice::{Attempt, DeliveryReason};
@@ -61,7 +62,7 @@ impl Mailer {
     /// Tries to send a mail once.
     pub async fn send(&self, mail: &lettre::Message) -> Attempt {
         let settings = &self.settings;
-        let password = match settings.password.as_ref().map(|source| source.read()).transpose() {
+        let password = match settings.password.as_ref().map(SecretSource::read).transpose() {
             Ok(password) => password,
             Err(error) => return not_ready(&error.to_string()),
         };
@@ -139,10 +140,7 @@ async fn transaction(
 ) -> Result<(), lettre::transport::smtp::Error> {
     let envelope = mail.envelope();
     let bytes = mail.formatted();
-    let error = match transport.send_raw(envelope, &bytes).await {
-        Ok(_) => return Ok(()),
-        Err(error) => error,
-    };
+    let Err(error) = transport.send_raw(envelope, &bytes).await else { return Ok(()) };
     let others = envelope.to();
     if !error.is_permanent() || is_login(&error) || others.len() < 2 {
         return Err(error);
