@@ -11,6 +11,7 @@ pub mod secret;
 pub mod settings;
 pub mod source;
 
+mod mask;
 mod merge;
 mod operator;
 mod promql;

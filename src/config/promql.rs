@@ -116,26 +116,43 @@ fn newer(expr: &str) -> Option<&'static str> {
 
 /// The parser's message in one line, or the likely cause where it names none.
 fn explain(expr: &str, error: &str) -> String {
-    let (mut open, mut odd) = (0_i64, false);
+    let why = match brackets(expr) {
+        Err(why) => why,
+        Ok(()) => {
+            let mut lines = error.lines().map(str::trim).filter(|line| !line.is_empty());
+            let first = lines.next().unwrap_or("");
+            // A regular expression's mistake comes with a drawing, its reason last.
+            match lines.last().and_then(|last| last.strip_prefix("error: ")) {
+                Some(reason) => format!("a regular expression is wrong: {reason}"),
+                None if first.is_empty() || first == "invalid promql query" => {
+                    return "the expression is not PromQL".into();
+                }
+                None => first.to_owned(),
+            }
+        }
+    };
+    format!("the expression is not PromQL: {why}")
+}
+
+/// Whether strings and round brackets are closed.
+fn brackets(expr: &str) -> Result<(), String> {
+    let (mut open, mut quote, mut escaped) = (0_i64, None, false);
     for c in expr.chars() {
-        match c {
-            '(' => open += 1,
-            ')' => open -= 1,
-            '"' => odd = !odd,
-            _ => {}
+        match (quote, c) {
+            (Some(_), _) if escaped => escaped = false,
+            (Some('"' | '\''), '\\') => escaped = true,
+            (Some(mark), c) if c == mark => quote = None,
+            (Some(_), _) => {}
+            (None, '"' | '\'' | '`') => quote = Some(c),
+            (None, '(') => open += 1,
+            (None, ')') => open -= 1,
+            (None, _) => {}
         }
     }
-    if odd {
-        return "the expression is not PromQL: a `\"` is not closed".into();
-    }
-    match open {
-        0 => {}
-        1.. => return "the expression is not PromQL: a `(` is not closed".into(),
-        _ => return "the expression is not PromQL: a `)` too many".into(),
-    }
-    let line = error.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("");
-    match line {
-        "" | "invalid promql query" => "the expression is not PromQL".into(),
-        line => format!("the expression is not PromQL: {line}"),
+    match (quote, open) {
+        (Some(mark), _) => Err(format!("a {mark} is not closed")),
+        (None, 1..) => Err("a `(` is not closed".into()),
+        (None, ..0) => Err("there is a `)` too many".into()),
+        (None, 0) => Ok(()),
     }
 }

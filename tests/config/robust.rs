@@ -109,7 +109,7 @@ fn check(folder: Folder, text: String) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1_500, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn mutilated_files_never_panic_and_places_lie_inside(
