@@ -11,6 +11,7 @@ use crate::config::settings::{ChannelSettings, Settings};
 use crate::config::{Diagnostics, Loaded, load};
 use crate::domain::quantity::{Unit, show_duration};
 use crate::domain::rule::{Condition, Direction, Rule, RuleSet, Thresholds};
+use crate::domain::severity::Severity;
 
 /// How the answer is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -120,7 +121,6 @@ fn row(rule: &Rule) -> [String; 6] {
         Condition::Threshold(thresholds) => threshold_cells(rule.unit, thresholds),
         Condition::Presence { severity, hold } => {
             let mark = |wanted| if *severity == wanted { "in the query" } else { "-" }.to_owned();
-            use crate::domain::severity::Severity;
             (mark(Severity::Warning), mark(Severity::Critical), show_duration(*hold))
         }
     };
@@ -173,7 +173,8 @@ fn table<const N: usize>(head: &[String; N], rows: &[[String; N]], out: &mut dyn
     for row in [head].into_iter().chain(rows) {
         let mut line = String::new();
         for (cell, width) in row.iter().zip(&widths) {
-            line.push_str(&format!("{cell:width$}  "));
+            line.push_str(cell);
+            line.extend(std::iter::repeat_n(' ', width + 2 - cell.chars().count()));
         }
         writeln!(out, "{}", line.trim_end())?;
     }

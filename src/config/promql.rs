@@ -1,9 +1,9 @@
-//! PromQL: whether an expression can be understood at all. Owns the check and its memory of texts already seen;
+//! `PromQL`: whether an expression can be understood at all. Owns the check and its memory of texts already seen;
 //! evaluates nothing.
 
-use std::cell::RefCell;
+use std::cmp::Ordering;
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use super::diagnostic::Code;
 use super::tree::Node;
@@ -23,38 +23,45 @@ enum Verdict {
     Newer(&'static str),
 }
 
-/// Checks expressions, each text once: ten thousand rules often share a few.
-#[derive(Default)]
-pub(crate) struct Promql {
-    seen: RefCell<HashMap<Arc<str>, Verdict>>,
+/// What the parser says when it knows nothing better.
+const NO_REASON: &str = "invalid promql query";
+
+/// How many texts are remembered.
+const REMEMBERED: usize = 50_000;
+
+/// What became of the texts seen so far. Ten thousand rules take seconds to check and are checked at every reload,
+/// though few change: the verdict depends on the text alone, so it is kept for the life of the process.
+static SEEN: LazyLock<Mutex<HashMap<Arc<str>, Verdict>>> = LazyLock::new(Mutex::default);
+
+fn verdict(expr: &Arc<str>) -> Verdict {
+    let lock = || SEEN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = lock().get(expr) {
+        return known.clone();
+    }
+    let verdict = check(expr);
+    let mut seen = lock();
+    if seen.len() >= REMEMBERED {
+        seen.clear();
+    }
+    seen.insert(expr.clone(), verdict.clone());
+    verdict
 }
 
-impl Promql {
-    /// Reads a node as an expression; white space around it is dropped.
-    pub(crate) fn read(&self, walk: &Walk<'_>, node: &Node) -> Option<Arc<str>> {
-        let text = walk.text(node)?;
-        let expr: Arc<str> = text.trim().into();
-        let verdict = self.seen.borrow().get(&expr).cloned();
-        let verdict = match verdict {
-            Some(verdict) => verdict,
-            None => {
-                let verdict = check(&expr);
-                self.seen.borrow_mut().insert(expr.clone(), verdict.clone());
-                verdict
-            }
-        };
-        match verdict {
-            Verdict::Fine => Some(expr),
-            Verdict::Bad(why) => {
-                walk.error(Code::BadPromql, node.span, why).expected("expected a PromQL expression");
-                None
-            }
-            Verdict::Newer(what) => {
-                walk.warning(Code::UncheckedPromql, node.span, format!("{what} cannot be checked here"))
-                    .expected("the server decides")
-                    .help("run the query against the server once");
-                Some(expr)
-            }
+/// Reads a node as an expression; white space around it is dropped.
+pub(crate) fn read(walk: &Walk<'_>, node: &Node) -> Option<Arc<str>> {
+    let text = walk.text(node)?;
+    let expr: Arc<str> = text.trim().into();
+    match verdict(&expr) {
+        Verdict::Fine => Some(expr),
+        Verdict::Bad(why) => {
+            walk.error(Code::BadPromql, node.span, why).expected("expected a PromQL expression");
+            None
+        }
+        Verdict::Newer(what) => {
+            walk.warning(Code::UncheckedPromql, node.span, format!("{what} cannot be checked here"))
+                .expected("the server decides")
+                .help("run the query against the server once");
+            Some(expr)
         }
     }
 }
@@ -91,17 +98,17 @@ fn nesting(expr: &str) -> usize {
 
 /// What the expression has that servers read and the parser here does not.
 fn newer(expr: &str) -> Option<&'static str> {
-    let bytes = expr.as_bytes();
-    let is_digit = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_digit);
-    let words = || expr.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == ':'));
+    // What stands in a string, such as the class of a regular expression, is no syntax.
+    let (bare, _) = outside_strings(expr);
+    let is_digit = |c: char| c.is_ascii_digit();
+    let words = || bare.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == ':'));
     let underscored = words().any(|word| {
-        word.starts_with(|c: char| c.is_ascii_digit())
-            && word.contains('_')
-            && word.chars().all(|c| c.is_ascii_digit() || c == '_')
+        word.starts_with(is_digit) && word.contains('_') && word.chars().all(|c| is_digit(c) || c == '_')
     });
-    let ranged = expr.match_indices('[').any(|(at, _)| {
-        let inside = expr.get(at + 1..).and_then(|rest| rest.split(']').next()).unwrap_or("");
-        is_digit(at + 1) && inside.contains(['+', '-', '*', '/', '(']) || inside.contains("step()")
+    let ranged = bare.split('[').skip(1).any(|rest| {
+        let inside = rest.split(']').next().unwrap_or("");
+        inside.starts_with(is_digit) && inside.contains(['+', '-', '*', '/', '('])
+            || inside.contains("step()")
     });
     if words().any(|word| matches!(word, "smoothed" | "anchored")) {
         Some("a `smoothed` or `anchored` selector")
@@ -116,43 +123,75 @@ fn newer(expr: &str) -> Option<&'static str> {
 
 /// The parser's message in one line, or the likely cause where it names none.
 fn explain(expr: &str, error: &str) -> String {
-    let why = match brackets(expr) {
-        Err(why) => why,
-        Ok(()) => {
-            let mut lines = error.lines().map(str::trim).filter(|line| !line.is_empty());
-            let first = lines.next().unwrap_or("");
-            // A regular expression's mistake comes with a drawing, its reason last.
-            match lines.last().and_then(|last| last.strip_prefix("error: ")) {
-                Some(reason) => format!("a regular expression is wrong: {reason}"),
-                None if first.is_empty() || first == "invalid promql query" => {
-                    return "the expression is not PromQL".into();
-                }
-                None => first.to_owned(),
-            }
-        }
+    let lines: Vec<&str> = error.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    // A regular expression's mistake comes with a drawing, its reason last.
+    let reason = lines.last().and_then(|last| last.strip_prefix("error: "));
+    let why = match (brackets(expr), reason, lines.first()) {
+        (Some(why), ..) => why.to_owned(),
+        (None, Some(reason), _) => format!("a regular expression is wrong: {reason}"),
+        (None, None, Some(line)) if *line != NO_REASON => (*line).to_owned(),
+        (None, None, _) => return "the expression is not PromQL".into(),
     };
     format!("the expression is not PromQL: {why}")
 }
 
-/// Whether strings and round brackets are closed.
-fn brackets(expr: &str) -> Result<(), String> {
-    let (mut open, mut quote, mut escaped) = (0_i64, None, false);
+/// Which mark is not closed, if one is not.
+fn brackets(expr: &str) -> Option<&'static str> {
+    let (bare, open_string) = outside_strings(expr);
+    if open_string {
+        return Some("a string is not closed");
+    }
+    let count = |mark: char| bare.matches(mark).count();
+    match count('(').cmp(&count(')')) {
+        Ordering::Greater => Some("a `(` is not closed"),
+        Ordering::Less => Some("there is a `)` too many"),
+        Ordering::Equal => None,
+    }
+}
+
+/// The expression without what stands in its strings, and whether the last string is still open.
+fn outside_strings(expr: &str) -> (String, bool) {
+    let (mut bare, mut quote, mut escaped) = (String::new(), None, false);
     for c in expr.chars() {
-        match (quote, c) {
-            (Some(_), _) if escaped => escaped = false,
-            (Some('"' | '\''), '\\') => escaped = true,
-            (Some(mark), c) if c == mark => quote = None,
-            (Some(_), _) => {}
-            (None, '"' | '\'' | '`') => quote = Some(c),
-            (None, '(') => open += 1,
-            (None, ')') => open -= 1,
-            (None, _) => {}
+        match quote {
+            Some(_) if escaped => escaped = false,
+            Some(mark) if c == mark => quote = None,
+            Some(mark) => escaped = c == '\\' && mark != '`',
+            None if matches!(c, '"' | '\'' | '`') => quote = Some(c),
+            None => bare.push(c),
         }
     }
-    match (quote, open) {
-        (Some(mark), _) => Err(format!("a {mark} is not closed")),
-        (None, 1..) => Err("a `(` is not closed".into()),
-        (None, ..0) => Err("there is a `)` too many".into()),
-        (None, 0) => Ok(()),
+    (bare, quote.is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(expr: &str) -> &'static str {
+        match check(expr) {
+            Verdict::Fine => "fine",
+            Verdict::Newer(_) => "newer",
+            Verdict::Bad(_) => "bad",
+        }
+    }
+
+    #[test]
+    fn what_servers_may_read_is_told_from_what_nobody_reads() {
+        let cases = [
+            ("up == 0", "fine"),
+            ("sum by (job) (rate(x{code=~\"5..\"}[5m])) / 2", "fine"),
+            ("rate(x[5m]) > 1_000", "newer"),
+            ("rate(x[5m] smoothed)", "newer"),
+            ("rate(x[5m * 2])", "newer"),
+            ("rate(x[step()])", "newer"),
+            ("rate(x{a=~\"[0-9]+\"}[5m]", "bad"),
+            ("up{", "bad"),
+            ("ratee(x[5m])", "bad"),
+            ("", "bad"),
+        ];
+        for (expr, wanted) in cases {
+            assert_eq!(verdict(expr), wanted, "{expr}");
+        }
     }
 }

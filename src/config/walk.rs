@@ -216,6 +216,21 @@ impl<'a> Walk<'a> {
             .expected(format!("expected `{key}`, such as {example}"));
     }
 
+    /// The value of a key that must be there; its absence is noted at `span`.
+    pub(crate) fn required<'n>(
+        &self,
+        fields: &Fields<'n>,
+        key: &str,
+        span: Span,
+        example: &str,
+    ) -> Option<&'n Node> {
+        let found = fields.get(key);
+        if found.is_none() {
+            self.missing(span, key, example);
+        }
+        found
+    }
+
     /// One of a few words.
     pub(crate) fn word<T: Copy>(&self, node: &Node, words: &[(&str, T)]) -> Option<T> {
         let text = self.text(node)?;

@@ -33,13 +33,7 @@ const KEYS: &[&str] = &[
 pub(super) fn read(reader: &Reader<'_>, node: &Node, contacts: &[Contact]) -> Option<EmailSettings> {
     let walk = reader.walk;
     let fields = walk.fields(node, KEYS);
-    let required = |key: &str, example: &str| {
-        let found = fields.get(key);
-        if found.is_none() {
-            walk.missing(node.span, key, example);
-        }
-        found
-    };
+    let required = |key: &str, example: &str| walk.required(&fields, key, node.span, example);
     let protected = fields.get("tls").map(|node| walk.word(node, &[("required", true), ("none", false)]));
     let server = if ["smtp_url", "smtp_url_file", "smtp_url_env"].iter().any(|key| fields.get(key).is_some())
     {

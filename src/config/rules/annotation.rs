@@ -24,20 +24,17 @@ pub(super) fn read(walk: &Walk<'_>, node: &Node) -> Option<SummaryTemplate> {
             break;
         };
         let whole = &tail[..close + 2];
-        match piece(whole) {
-            Some(piece) => pieces.push(piece),
-            None => {
-                push_text(&mut pieces, whole);
-                walk.warning(
-                    Code::UnknownPlaceholder,
-                    walk.part(node, at, at + whole.len()),
-                    format!("`{}` is not understood here", short(whole)),
-                )
-                .expected("kept as text")
-                .help(
-                    "understood are $labels.NAME, $value, humanize, humanizePercentage and printf of $value",
-                );
-            }
+        if let Some(piece) = piece(whole) {
+            pieces.push(piece);
+        } else {
+            push_text(&mut pieces, whole);
+            walk.warning(
+                Code::UnknownPlaceholder,
+                walk.part(node, at, at + whole.len()),
+                format!("`{}` is not understood here", short(whole)),
+            )
+            .expected("kept as text")
+            .help("understood are $labels.NAME, $value, humanize, humanizePercentage and printf of $value");
         }
         rest = &tail[close + 2..];
     }
@@ -74,8 +71,8 @@ fn piece(whole: &str) -> Option<Piece> {
         let word = step.split_whitespace().next()?;
         piece = match (piece, word) {
             (Piece::PlainValue, "humanizePercentage") => Piece::PercentValue,
-            (same @ Piece::PlainValue, "humanize" | "humanize1024" | "humanizeDuration" | "printf") => same,
-            (same @ Piece::Label(_), "toUpper" | "toLower" | "title" | "stripPort" | "stripDomain") => same,
+            (same @ Piece::PlainValue, "humanize" | "humanize1024" | "humanizeDuration" | "printf")
+            | (same @ Piece::Label(_), "toUpper" | "toLower" | "title" | "stripPort" | "stripDomain") => same,
             _ => return None,
         };
     }
