@@ -76,7 +76,21 @@ fn machine(result: &Result<Loaded, Diagnostics>, out: &mut dyn Write) -> io::Res
         Ok(loaded) => {
             let rules: Vec<Value> = loaded.rules.rules.values().map(|rule| rule_json(rule)).collect();
             let queries: Vec<Value> = loaded.rules.queries.values().map(|query| json!(query.expr)).collect();
-            json!({ "ok": true, "diagnostics": loaded.warnings, "rules": rules, "queries": queries })
+            let targets = loaded.rules.policy.iter().flat_map(|policy| &policy.targets);
+            let targets: Vec<Value> = targets
+                .map(|one| json!({ "target": one.id.to_string(), "kind": one.id.kind, "service": one.service }))
+                .collect();
+            let channels: Vec<Value> = (loaded.settings.channels.iter())
+                .map(|(name, channel)| json!({ "name": name.as_str(), "kind": channel.kind() }))
+                .collect();
+            json!({
+                "ok": true,
+                "diagnostics": loaded.warnings,
+                "rules": rules,
+                "queries": queries,
+                "targets": targets,
+                "channels": channels,
+            })
         }
     };
     serde_json::to_writer_pretty(&mut *out, &answer)?;

@@ -17,6 +17,7 @@ mod operator;
 mod promql;
 pub mod render;
 mod rules;
+mod suggest;
 mod tree;
 mod walk;
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::diagnostic::{Code, Diagnostic, Level, Place};
 use super::mask::mask;
 use super::source::{Folder, Sources};
+use super::suggest::{either, nearest};
 use super::tree::{Entry, Node, Span, Value};
 use crate::domain::quantity::{self, QuantityError, Unit, show_duration};
 
@@ -380,35 +381,6 @@ impl Node {
     /// Whether nothing was written.
     pub(crate) fn is_null(&self) -> bool {
         matches!(self.value, Value::Null)
-    }
-}
-
-/// The name most like `word`, if one is like it at all.
-pub(crate) fn nearest<'n>(word: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
-    let allowed = (word.chars().count() / 3).max(1);
-    names
-        .filter(|name| !name.is_empty())
-        .map(|name| (strsim::damerau_levenshtein(&word.to_lowercase(), &name.to_lowercase()), name))
-        .filter(|(distance, name)| *distance <= allowed || word.starts_with(name) || name.starts_with(word))
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, name)| name)
-}
-
-/// `did you mean …?`, or the list of what there is where it is short.
-pub(crate) fn suggestion<'n>(word: &str, names: impl Iterator<Item = &'n str> + Clone) -> Option<String> {
-    if let Some(near) = nearest(word, names.clone()) {
-        return Some(format!("did you mean `{near}`?"));
-    }
-    let all: Vec<&str> = names.take(13).collect();
-    (!all.is_empty() && all.len() <= 12).then(|| format!("there are: {}", all.join(", ")))
-}
-
-/// `a, b or c`.
-fn either(words: &[&str]) -> String {
-    match words {
-        [] => "nothing".to_owned(),
-        [one] => (*one).to_owned(),
-        [head @ .., last] => format!("{} or {last}", head.join(", ")),
     }
 }
 

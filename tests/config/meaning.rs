@@ -113,6 +113,27 @@ fn an_override_inherits_what_it_does_not_say() {
 }
 
 #[test]
+fn anchors_and_merge_keys_repeat_what_stands_elsewhere() {
+    let loaded = loaded(
+        "",
+        "x-usual: &usual {warning: 70%, critical: 90%, for: 5m}
+monitoring:
+  metrics:
+    system:
+      - cpu_usage: *usual
+      - memory_usage: {<<: *usual, critical: 95%}
+",
+    );
+    let of = |id: &str| match rule(&loaded, id).condition {
+        Condition::Threshold(own) => own,
+        Condition::Presence { .. } => panic!("{id} compares nothing"),
+    };
+    assert_eq!(of("monitoring/system/cpu_usage").critical.map(|one| one.value), Some(0.9));
+    let memory = of("monitoring/system/memory_usage");
+    assert_eq!(memory.critical.map(|one| (one.value, one.hold)), Some((0.95, 5 * MINUTE)));
+}
+
+#[test]
 fn a_summary_is_filled_with_labels_value_and_threshold() {
     let loaded = loaded(
         "",

@@ -6,8 +6,9 @@ use std::time::Duration;
 use super::Reader;
 use super::channels::Channels;
 use crate::config::diagnostic::{Code, Level};
+use crate::config::suggest::suggestion;
 use crate::config::tree::Node;
-use crate::config::walk::{Fields, suggestion};
+use crate::config::walk::Fields;
 use crate::domain::name::ChannelName;
 use crate::domain::notice::Communication;
 use crate::domain::template::{Template, TemplateError};
@@ -81,10 +82,10 @@ fn ladder(reader: &Reader<'_>, node: Option<&Node>, channels: &Channels) -> [Cha
         if !channels.configured || LADDER.iter().all(is_there) {
             return LADDER.map(ChannelName::from);
         }
-        let mut names = channels.names.iter().cloned().map(ChannelName::from);
-        let primary = names.next().unwrap_or_else(|| ChannelName::from(LADDER[0]));
-        let secondary = names.next().unwrap_or_else(|| primary.clone());
-        let emergency = names.next().unwrap_or_else(|| secondary.clone());
+        let mut written = channels.names.iter().cloned().map(ChannelName::from);
+        let primary = written.next().unwrap_or_else(|| ChannelName::from(LADDER[0]));
+        let secondary = written.next().unwrap_or_else(|| primary.clone());
+        let emergency = written.next().unwrap_or_else(|| secondary.clone());
         return [primary, secondary, emergency];
     }
     let [primary, secondary, emergency] = RUNGS.map(named);

@@ -170,7 +170,7 @@ fn receivers(reader: &Reader<'_>, node: &Node, contacts: &[Contact]) -> Vec<Arc<
             Some(address) => to.push(address),
             None => {
                 let roles: Vec<&str> = contacts.iter().map(|one| one.role.as_ref()).collect();
-                let help = crate::config::walk::suggestion(text, roles.iter().copied());
+                let help = crate::config::suggest::suggestion(text, roles.iter().copied());
                 walk.error(
                     Code::UnknownRole,
                     item.span,

@@ -9,8 +9,9 @@ use crate::config::diagnostic::{Code, Level};
 use crate::config::merge::{Blocks, merge};
 use crate::config::promql;
 use crate::config::source::{Folder, SourceFile, Sources};
+use crate::config::suggest::suggestion;
 use crate::config::tree::{Node, Span};
-use crate::config::walk::{Walk, suggestion};
+use crate::config::walk::Walk;
 use crate::domain::quantity::Unit;
 
 /// The shipped catalogue.

@@ -123,15 +123,15 @@ fn trigger(
 ) -> Option<Trigger> {
     let walk = reader.walk;
     let mut threshold = Some(&entry.value);
-    let (mut axis, mut named) = (None, None);
+    let (mut axis, mut explicit) = (None, None);
     if let Value::Map(_) = &entry.value.value {
         let fields = walk.fields(&entry.value, &["threshold", "axis", "metric"]);
         threshold = walk.required(&fields, "threshold", fields.span, "threshold: 70%");
         let axes = Axis::ALL.map(|axis| (axis.as_str(), axis));
         axis = fields.get("axis").and_then(|node| walk.word(node, &axes));
-        named = fields.get("metric").and_then(|node| Some((walk.text(node)?.clone(), node.span)));
+        explicit = fields.get("metric").and_then(|node| Some((walk.text(node)?.clone(), node.span)));
     }
-    let (metric, span) = named.unwrap_or_else(|| (metric_of(&entry.key, catalogue), entry.key_span));
+    let (metric, span) = explicit.unwrap_or_else(|| (metric_of(&entry.key, catalogue), entry.key_span));
     let meaning = catalogue.get(walk, &metric, span)?;
     let threshold = walk.quantity_of(threshold?, meaning.unit, &format!("`{metric}`"))?;
     let usual = if metric.starts_with("memory") { Axis::Vertical } else { Axis::Horizontal };
@@ -230,7 +230,7 @@ fn kind(walk: &Walk<'_>, node: &Node) -> Option<Arc<str>> {
         text.starts_with(|c: char| c.is_ascii_uppercase()) && text.chars().all(|c| c.is_ascii_alphanumeric());
     if !fine {
         let near =
-            crate::config::walk::nearest(text, ["Deployment", "StatefulSet", "ReplicaSet"].into_iter());
+            crate::config::suggest::nearest(text, ["Deployment", "StatefulSet", "ReplicaSet"].into_iter());
         walk.error(Code::BadValue, node.span, format!("`{text}` is no kind of workload"))
             .expected("expected a kind such as Deployment")
             .maybe_help(near.map(|near| format!("did you mean `{near}`?")));
