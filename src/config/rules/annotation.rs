@@ -34,7 +34,7 @@ pub(super) fn read(walk: &Walk<'_>, node: &Node) -> Option<SummaryTemplate> {
                 format!("`{}` is not understood here", short(whole)),
             )
             .expected("kept as text")
-            .help("understood are $labels.NAME, $value, humanize, humanizePercentage and printf of $value");
+            .help("understood are $labels, $labels.NAME, $value, humanize, humanizePercentage and printf of $value");
         }
         rest = &tail[close + 2..];
     }
@@ -57,6 +57,7 @@ fn piece(whole: &str) -> Option<Piece> {
     let words: Vec<&str> = head.split_whitespace().collect();
     let mut piece = match words.as_slice() {
         [one] if is_value(one) => Piece::PlainValue,
+        ["$labels" | ".Labels"] => Piece::Labels,
         [one] => Piece::Label(label(one)?.into()),
         ["humanizePercentage", one] if is_value(one) => Piece::PercentValue,
         ["humanize" | "humanize1024" | "humanizeDuration", one] if is_value(one) => Piece::PlainValue,
@@ -103,6 +104,7 @@ mod tests {
             ("{{ printf \"%.2f\" $value }}", Some(Piece::PlainValue)),
             ("{{ $value | printf \"%.2f\" }}", Some(Piece::PlainValue)),
             ("{{ $labels.pod }}", Some(Piece::Label("pod".into()))),
+            ("{{ $labels }}", Some(Piece::Labels)),
             ("{{ .Labels.pod }}", Some(Piece::Label("pod".into()))),
             ("{{ index $labels \"pod\" }}", Some(Piece::Label("pod".into()))),
             ("{{ if gt $value 1.0 }}", None),

@@ -127,18 +127,18 @@ fn trigger(
     if let Value::Map(_) = &entry.value.value {
         let fields = walk.fields(&entry.value, &["threshold", "axis", "metric"]);
         threshold = walk.required(&fields, "threshold", fields.span, "threshold: 70%");
-        let axes = Axis::ALL.map(|axis| (axis.as_str(), axis));
-        axis = fields.get("axis").and_then(|node| walk.word(node, &axes));
+        let words = Axis::ALL.map(|axis| (axis.as_str(), axis));
+        axis = fields.get("axis").and_then(|node| walk.word(node, &words));
         explicit = fields.get("metric").and_then(|node| Some((walk.text(node)?.clone(), node.span)));
     }
     let (metric, span) = explicit.unwrap_or_else(|| (metric_of(&entry.key, catalogue), entry.key_span));
-    let meaning = catalogue.get(walk, &metric, span)?;
-    let threshold = walk.quantity_of(threshold?, meaning.unit, &format!("`{metric}`"))?;
+    let found = catalogue.get(walk, &metric, span)?;
+    let threshold = walk.quantity_of(threshold?, found.unit, &format!("`{metric}`"))?;
     let usual = if metric.starts_with("memory") { Axis::Vertical } else { Axis::Horizontal };
     Some(Trigger {
         name: TriggerName::from(entry.key.clone()),
-        query: ask(queries, &meaning.query, reader.settings.evaluation.interval),
-        unit: meaning.unit,
+        query: ask(queries, &found.query, reader.settings.evaluation.interval),
+        unit: found.unit,
         axis: axis.unwrap_or(usual),
         threshold,
         metric,
