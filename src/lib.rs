@@ -3,7 +3,15 @@
 //! A pure core that decides (`domain`, `engine`) and a shell that observes, commits and performs (everything else).
 //! ARCHITECTURE.md draws the picture and names the invariants.
 
+pub mod api;
 pub mod cli;
 pub mod config;
+pub mod core;
+pub mod daemon;
 pub mod domain;
 pub mod engine;
+pub mod kubernetes;
+pub mod notify;
+pub mod prometheus;
+pub mod store;
+pub mod telemetry;

@@ -1,3 +1,66 @@
-//! The command line: one file per subcommand. Owns arguments and what they print; decides nothing itself.
+//! The command line: one file per subcommand. Owns parsing, help and exit codes.
+//!
+//! Exit codes: 0 fine, 1 the answer is bad, 2 usage, 3 could not ask.
 
 pub mod check;
+mod run;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+/// An operational runbook that runs itself.
+///
+/// Evaluates threshold rules against Prometheus, turns breaches into incidents, tells people through Slack, email and
+/// PagerDuty, and adds capacity with checks before, verification after and cooldowns between.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "Examples:
+  runbookd check                      are the files fine? prints every mistake with its place
+  runbookd run                        run with ./config and ./rules
+  runbookd run --listen 0.0.0.0:9095  run, reachable from other machines
+
+Exit codes: 0 fine, 1 the answer is bad, 2 usage, 3 could not ask";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the daemon.
+    Run(run::RunArgs),
+    /// Check the files: print every mistake, or what is loaded.
+    Check(check::CheckArgs),
+    /// Print a completion script for a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Where the configuration lies.
+#[derive(Debug, Clone, Args)]
+pub struct FolderArgs {
+    /// The folder of the platform operators' files.
+    #[arg(long, value_name = "DIR", default_value = "config", env = "RUNBOOKD_CONFIG")]
+    pub config: PathBuf,
+    /// The folder of the service owners' files.
+    #[arg(long, value_name = "DIR", default_value = "rules", env = "RUNBOOKD_RULES")]
+    pub rules: PathBuf,
+}
+
+/// Runs the command line.
+pub fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Run(args) => run::run(&args),
+        Command::Check(args) => ExitCode::from(check::run(&args, &mut std::io::stdout().lock())),
+        Command::Completions { shell } => {
+            use clap::CommandFactory;
+            clap_complete::generate(shell, &mut Cli::command(), "runbookd", &mut std::io::stdout());
+            ExitCode::SUCCESS
+        }
+    }
+}

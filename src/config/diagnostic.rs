@@ -166,6 +166,16 @@ pub struct Diagnostic {
     pub help: Option<String>,
 }
 
+impl fmt::Display for Diagnostic {
+    /// One line, for logs.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(place) = &self.place {
+            write!(f, "{}:{}:{}: ", place.file, place.line, place.column)?;
+        }
+        write!(f, "{} [{}]", self.message, self.code.as_str())
+    }
+}
+
 /// All findings of one load, sorted by file and line.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Diagnostics {

@@ -10,6 +10,7 @@ pub mod load;
 pub mod secret;
 pub mod settings;
 pub mod source;
+pub mod status;
 
 mod mask;
 mod merge;

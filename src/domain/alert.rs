@@ -298,6 +298,12 @@ impl Alert {
         }
     }
 
+    /// The part that must survive a restart, for noticing that it changed. An inactive alert has none.
+    pub fn durable(&self) -> impl PartialEq + Copy + use<> {
+        let clocks = if matches!(self.state, AlertState::Inactive) { Clocks::default() } else { self.clocks };
+        (self.state, clocks)
+    }
+
     fn note_seen(&mut self, value: f64, now: Timestamp) {
         self.value = Some(value);
         self.seen_at = now;

@@ -137,6 +137,8 @@ pub struct Told {
     pub open: bool,
     /// How many times it was paged: 1 for the opening, one more for each worsening or reopening.
     pub pages: u32,
+    /// The revision it heard first.
+    pub first: u32,
 }
 
 /// What people work on.

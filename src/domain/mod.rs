@@ -6,6 +6,7 @@
 
 pub mod alert;
 pub mod capacity;
+pub mod change;
 pub mod headline;
 pub mod incident;
 pub mod labels;

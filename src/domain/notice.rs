@@ -133,6 +133,8 @@ pub struct Facts {
     pub runbook_url: Option<Arc<str>>,
     /// How often this channel was paged about the incident, this notice included: 1 for the opening.
     pub pages: u32,
+    /// The revision that this channel heard first: the head of a mail thread.
+    pub opened_revision: u32,
 }
 
 /// One message to one channel about one incident revision.

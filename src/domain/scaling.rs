@@ -141,7 +141,7 @@ pub struct Target {
     /// How long the pods have to become ready after a step.
     pub ready_within: Duration,
     /// The query that must return something above zero for the service to count as healthy after a step.
-    pub health: Option<Arc<str>>,
+    pub health: Option<QueryId>,
     /// How a vertical step reaches the pods.
     pub vertical: VerticalMode,
 }

@@ -68,13 +68,12 @@ impl Escape {
         let mut out = String::with_capacity(text.len());
         for c in text.chars() {
             match (self, c) {
-                (Self::Text, c) => out.push(c),
                 (Self::Mrkdwn | Self::Html, '&') => out.push_str("&amp;"),
                 (Self::Mrkdwn | Self::Html, '<') => out.push_str("&lt;"),
                 (Self::Mrkdwn | Self::Html, '>') => out.push_str("&gt;"),
                 (Self::Html, '"') => out.push_str("&quot;"),
                 (Self::Html, '\'') => out.push_str("&#39;"),
-                (Self::Mrkdwn | Self::Html, c) => out.push(c),
+                (_, c) => out.push(c),
             }
         }
         out
@@ -211,7 +210,7 @@ fn environment(text: &str) -> Result<Environment<'static>, minijinja::Error> {
             return Err(minijinja::Error::new(ErrorKind::UndefinedError, "a value that is not there"));
         }
         let escape = match state.auto_escape() {
-            AutoEscape::Custom(name) => Escape::of(&name),
+            AutoEscape::Custom(name) => Escape::of(name),
             _ => Escape::Text,
         };
         let written = match value.to_string() {

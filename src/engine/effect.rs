@@ -2,12 +2,9 @@
 //!
 //! Each has a deterministic id and states a target, never a delta: performing one twice is harmless.
 
-use crate::domain::Timestamp;
-use crate::domain::alert::{Alert, AlertKey};
-use crate::domain::incident::Incident;
-use crate::domain::name::{ActionId, IncidentId, NoticeId, TargetId};
+use crate::domain::name::TargetId;
 use crate::domain::notice::Notice;
-use crate::domain::scaling::{Axis, ScalingAction};
+use crate::domain::scaling::ScalingAction;
 
 /// Something to do, after the state that explains it is committed.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,21 +15,4 @@ pub enum Effect {
     Look(TargetId),
     /// Write a size; answered by `Written`.
     Write(ScalingAction),
-}
-
-/// A piece of state that changed and must be committed before the effects are performed. `None` deletes.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Change {
-    /// An alert.
-    Alert(AlertKey, Option<Alert>),
-    /// An incident.
-    Incident(IncidentId, Option<Box<Incident>>),
-    /// A notice of the outbox.
-    Notice(NoticeId, Option<Box<Notice>>),
-    /// A scaling action.
-    Action(ActionId, Option<Box<ScalingAction>>),
-    /// The end of a cooldown.
-    Cooldown(TargetId, Axis, Option<Timestamp>),
-    /// How many incidents were numbered on a day (`20261123`).
-    Numbered(u32, u32),
 }

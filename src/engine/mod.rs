@@ -1,5 +1,193 @@
-//! The engine: wires the domain's state machines into `Engine::on(event, now)`. Pure and synchronous.
+//! The engine: wires the domain's state machines into `Engine::on(event, now) -> effects`. Pure and synchronous: no
+//! clock, no randomness, no I/O; the same events at the same times always give the same effects.
+//!
+//! ```text
+//! Observed ─▶ rounds ─▶ incidents ─▶ news ─▶ Deliver          (one notice a channel and incident, however much
+//!                └────▶ scaling ──────┘ └──▶ Look, Write        happened in one event)
+//! ```
+//!
+//! After each event the shell takes [`Engine::take_changes`], commits them with the effects, and only then performs
+//! the effects.
 
 pub mod effect;
 pub mod event;
+mod facts;
+mod incidents;
+mod news;
 pub mod plan;
+mod reload;
+pub mod report;
+mod rounds;
+mod scaling;
+mod sight;
+pub mod state;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::domain::Timestamp;
+use crate::domain::alert::{Alert, AlertKey, AlertReason};
+use crate::domain::change::Change;
+use crate::domain::incident::Incident;
+use crate::domain::labels::Labels;
+use crate::domain::name::{IncidentId, NoticeId, RuleId, TargetId};
+use crate::domain::notice::{Facts, Notice};
+use crate::domain::rule::Rule;
+use crate::domain::scaling::{Axis, HeldReason, ScalingAction};
+
+use effect::Effect;
+use event::Event;
+use news::NewsDesk;
+use plan::Plan;
+use report::Report;
+use scaling::TargetState;
+use sight::Sight;
+use state::{Dirty, State};
+
+/// The whole decision maker: its state and the plan it decides by.
+#[derive(Debug)]
+pub struct Engine {
+    plan: Arc<Plan>,
+    index: rounds::Index,
+    state: State,
+    sight: Sight,
+    targets: BTreeMap<TargetId, TargetState>,
+    health: BTreeMap<TargetId, scaling::Health>,
+    news: NewsDesk,
+    dirty: Dirty,
+    effects: Vec<Effect>,
+    reports: Vec<Report>,
+}
+
+impl Engine {
+    /// An engine that knows nothing yet.
+    pub fn new(plan: Arc<Plan>, now: Timestamp) -> Self {
+        Self::restore(plan, State::default(), now).0
+    }
+
+    /// An engine that goes on from committed state, and the effects that were committed but not known to be done.
+    pub fn restore(plan: Arc<Plan>, state: State, now: Timestamp) -> (Self, Vec<Effect>) {
+        let mut engine = Self {
+            index: rounds::Index::new(&plan),
+            plan: plan.clone(),
+            state,
+            sight: Sight::new(now),
+            targets: BTreeMap::new(),
+            health: BTreeMap::new(),
+            news: NewsDesk::default(),
+            dirty: Dirty::default(),
+            effects: Vec::new(),
+            reports: Vec::new(),
+        };
+        engine.state.rebuild_index();
+        engine.sight.restore(&engine.state);
+        engine.adopt(&plan, now);
+        engine.resume();
+        engine.publish(now);
+        let effects = std::mem::take(&mut engine.effects);
+        (engine, effects)
+    }
+
+    /// Takes one event at `now` and says what to do.
+    pub fn on(&mut self, event: Event, now: Timestamp) -> Vec<Effect> {
+        match event {
+            Event::Observed(round) => self.observed(&round, now),
+            Event::Tick => self.tick(now),
+            Event::Reloaded(plan) => self.reload(plan, now),
+            Event::Acknowledge { incident, by } => self.acknowledge(&incident, &by, now),
+            Event::Resolve { incident, by } => self.resolve_by_hand(&incident, &by, now),
+            Event::Attempted { notice, attempt } => self.attempted(&notice, attempt, now),
+            Event::TargetSeen { target, seen } => self.target_seen(&target, seen, now),
+            Event::Written { action, outcome } => self.written(&action, outcome, now),
+        }
+        self.publish(now);
+        std::mem::take(&mut self.effects)
+    }
+
+    /// The pieces of state that changed since this was last asked.
+    pub fn take_changes(&mut self) -> Vec<Change> {
+        std::mem::take(&mut self.dirty).into_changes(&self.state)
+    }
+
+    /// What was decided since this was last asked, for logs and metrics.
+    pub fn take_reports(&mut self) -> Vec<Report> {
+        std::mem::take(&mut self.reports)
+    }
+
+    /// Takes back changes whose commit failed: they are part of the next ones, as they are by then.
+    pub fn give_back(&mut self, changes: Vec<Change>) {
+        self.dirty.give_back(changes);
+    }
+
+    fn tick(&mut self, now: Timestamp) {
+        self.check_sight(now);
+        self.update_incidents(now);
+        self.evaluate_scaling(now);
+    }
+}
+
+// === what surfaces read ===
+
+impl Engine {
+    /// The plan decided by.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Every tracked series of every rule, in a fixed order.
+    pub fn alerts(&self) -> impl Iterator<Item = (&RuleId, &Labels, &Alert)> {
+        self.state.alerts.iter().flat_map(|(rule, series)| {
+            series.iter().map(move |(labels, tracked)| (rule, labels, &tracked.alert))
+        })
+    }
+
+    /// Every incident that is remembered, by number.
+    pub fn incidents(&self) -> impl Iterator<Item = &Incident> {
+        self.state.incidents.values()
+    }
+
+    /// One incident.
+    pub fn incident(&self, id: &IncidentId) -> Option<&Incident> {
+        self.state.incidents.get(id)
+    }
+
+    /// What there is to say about an incident at `now`.
+    pub fn facts_of(&self, id: &IncidentId, now: Timestamp) -> Option<Facts> {
+        self.facts(id, None, now)
+    }
+
+    /// Notices decided and not yet known to be delivered.
+    pub fn outbox(&self) -> impl Iterator<Item = (&NoticeId, &Notice)> {
+        self.state.outbox.iter()
+    }
+
+    /// The scaling actions that are remembered.
+    pub fn actions(&self) -> impl Iterator<Item = &ScalingAction> {
+        self.state.actions.values()
+    }
+
+    /// Until when a target rests on an axis.
+    pub fn cooldown(&self, target: &TargetId, axis: Axis) -> Option<Timestamp> {
+        self.state.cooldowns.get(&(target.clone(), axis)).copied()
+    }
+
+    /// Why a target's wanted step on an axis is not taken, where one is wanted and held.
+    pub fn held(&self, target: &TargetId, axis: Axis) -> Option<HeldReason> {
+        self.targets.get(target).and_then(|state| state.held(axis))
+    }
+
+    /// Whether nothing can be evaluated now.
+    pub fn is_blind(&self) -> bool {
+        self.sight.is_blind()
+    }
+
+    /// Why an alert is in its state.
+    pub fn explain(&self, key: &AlertKey) -> Option<AlertReason> {
+        self.state.alerts.get(&key.rule)?.get(&key.series).map(|tracked| tracked.alert.reason)
+    }
+
+    /// A rule, by id.
+    pub fn rule(&self, id: &RuleId) -> Option<&Arc<Rule>> {
+        self.plan.rules.rules.get(id)
+    }
+}

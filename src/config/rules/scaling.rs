@@ -65,7 +65,7 @@ pub(super) fn read(
     let mut seen: HashMap<TargetId, Span> = HashMap::new();
     let mut targets = Vec::new();
     for item in items {
-        let Some(target) = target(reader, item) else { continue };
+        let Some(target) = target(reader, item, queries) else { continue };
         if let Some(first) = seen.insert(target.id.clone(), item.span) {
             walk.error(
                 Code::DuplicateName,
@@ -153,7 +153,11 @@ fn metric_of(trigger: &Arc<str>, catalogue: &Catalogue) -> Arc<str> {
     found.unwrap_or(&names[0]).as_str().into()
 }
 
-fn target(reader: &Reader<'_>, node: &Node) -> Option<Target> {
+fn target(
+    reader: &Reader<'_>,
+    node: &Node,
+    queries: &mut BTreeMap<QueryId, Query>,
+) -> Option<Target> {
     let walk = reader.walk;
     let fields = walk.fields(node, TARGET_KEYS);
     let service = walk.required(&fields, "service", node.span, "service: checkout");
@@ -184,6 +188,7 @@ fn target(reader: &Reader<'_>, node: &Node) -> Option<Target> {
     let ready_within =
         fields.get("ready_within").and_then(|node| walk.duration_from(node, Duration::from_secs(1)));
     let health = fields.get("health").and_then(|node| health(reader, node));
+    let health = health.map(|expr| ask(queries, &expr, reader.settings.evaluation.interval));
     let service = service?;
     let id = TargetId {
         namespace: namespace.unwrap_or_else(|| "default".into()),

@@ -1,0 +1,59 @@
+# The one way in: `make` lists what there is. Works where the shell is bash and, for `setup`, on Debian.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+CARGO ?= cargo
+DOCKER ?= docker
+KUBECTL ?= kubectl
+# The version in Cargo.toml; asked for only where it is used.
+VERSION = $(shell $(CARGO) metadata --no-deps --format-version 1 | grep -o '"name":"runbookd","version":"[^"]*"' | cut -d'"' -f8)
+IMAGE ?= runbookd:$(VERSION)
+# Where cargo builds, whatever CARGO_TARGET_DIR or a cargo configuration says.
+TARGET_DIR = $(shell $(CARGO) metadata --no-deps --format-version 1 | grep -o '"target_directory":"[^"]*"' | cut -d'"' -f4)
+
+.PHONY: help setup build test check bench demo image manifests
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
+
+setup: ## install what is missing: prometheus, kubectl, a C compiler (Debian)
+	@.ci/setup
+
+build: ## build the daemon, the demo and the test doubles
+	$(CARGO) build --workspace --locked
+
+test: setup ## run all tests; one plain line for each
+	@export CARGO_TERM_COLOR=never NEXTEST_SHOW_PROGRESS=none; status=0; \
+	if $(CARGO) nextest --version >/dev/null 2>&1; then \
+	    $(CARGO) nextest run --workspace --locked --no-fail-fast --status-level pass --final-status-level fail || status=1; \
+	else \
+	    $(CARGO) test --workspace --locked --no-fail-fast --lib --bins --tests || status=1; \
+	fi; \
+	$(CARGO) test --workspace --locked --no-fail-fast --doc || status=1; \
+	exit $$status
+
+check: ## formatting, lints, documentation, dependencies, then all tests
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
+	@if $(CARGO) deny --version >/dev/null 2>&1; then \
+	    $(CARGO) deny check --hide-inclusion-graph bans licenses sources; \
+	else \
+	    echo "check: cargo-deny is not installed, so the dependencies were not checked (cargo install --locked cargo-deny)"; \
+	fi
+	@$(MAKE) --no-print-directory test
+
+bench: ## run the benchmarks
+	$(CARGO) bench --workspace --locked --bench '*'
+
+demo: setup ## the daemon against a synthetic shop, in one terminal; ONCE=1 plays one incident and ends
+	$(CARGO) build --workspace --locked
+	@exec "$(TARGET_DIR)/debug/demo" --runbookd "$(TARGET_DIR)/debug/runbookd" $(if $(filter 1,$(ONCE)),--once)
+
+image: ## build the container image; IMAGE=name:tag names it
+	$(DOCKER) build --file deploy/Dockerfile --tag "$(IMAGE)" .
+
+manifests: ## print what `kubectl apply -k deploy/base` would apply
+	@$(KUBECTL) kustomize deploy/base

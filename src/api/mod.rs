@@ -1,0 +1,97 @@
+//! The HTTP surface: health, metrics, incidents, scaling, configuration. Owns routes, wire types and who may change
+//! what; asks the core for everything it shows.
+
+mod configuration;
+mod guard;
+mod health;
+mod incidents;
+mod page;
+mod problem;
+mod scaling;
+mod view;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::routing::{get, post};
+use tokio::sync::mpsc;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::limit::RequestBodyLimitLayer;
+use tower_http::set_header::SetResponseHeaderLayer;
+use tower_http::timeout::TimeoutLayer;
+
+use crate::config::status::ReloadStatus;
+use crate::core::Core;
+use crate::telemetry::metrics::Metrics;
+
+use problem::Problem;
+
+/// The largest request body, in bytes.
+const LARGEST_BODY: usize = 64 * 1024;
+
+/// How long a request may take.
+const SLOWEST: Duration = Duration::from_secs(10);
+
+/// What the routes need.
+#[derive(Clone)]
+pub struct Api {
+    /// The way to the engine.
+    pub core: Core,
+    /// The daemon's own metrics.
+    pub metrics: Arc<Metrics>,
+    /// How the last reload went.
+    pub reload: Arc<Mutex<ReloadStatus>>,
+    /// Asks for a reload.
+    pub reload_now: mpsc::Sender<()>,
+    /// Whether the daemon is stopping: then it is alive and no longer ready.
+    pub stopping: Arc<AtomicBool>,
+    /// Where the daemon listens.
+    pub listen: SocketAddr,
+    /// The file of API tokens.
+    pub tokens_file: Option<PathBuf>,
+}
+
+impl Api {
+    /// All routes.
+    pub fn router(self) -> Router {
+        let nothing_inline = HeaderValue::from_static(
+            "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+        );
+        Router::new()
+            .route("/healthz", get(health::healthz))
+            .route("/readyz", get(health::readyz))
+            .route("/metrics", get(health::metrics))
+            .route("/", get(page::overview))
+            .route("/style.css", get(page::style))
+            .route("/incidents/{id}", get(page::incident))
+            .route("/api/runbookd/v1/incidents", get(incidents::list))
+            .route("/api/runbookd/v1/incidents/{id}", get(incidents::one))
+            .route("/api/runbookd/v1/incidents/{id}/acknowledge", post(incidents::acknowledge))
+            .route("/api/runbookd/v1/incidents/{id}/resolve", post(incidents::resolve))
+            .route("/api/runbookd/v1/scaling", get(scaling::targets))
+            .route("/api/runbookd/v1/config", get(configuration::status))
+            .route("/api/runbookd/v1/config/reload", post(configuration::reload))
+            .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, "there is no such page") })
+            .layer(RequestBodyLimitLayer::new(LARGEST_BODY))
+            .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, SLOWEST))
+            .layer(CatchPanicLayer::new())
+            .layer(SetResponseHeaderLayer::overriding(
+                HeaderName::from_static("content-security-policy"),
+                nothing_inline,
+            ))
+            .layer(SetResponseHeaderLayer::overriding(
+                HeaderName::from_static("x-content-type-options"),
+                HeaderValue::from_static("nosniff"),
+            ))
+            .with_state(self)
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+}

@@ -1,0 +1,246 @@
+//! Views: what the API says about an incident, an alert, a target. Owns the wire names; holds no secret and no
+//! domain type.
+
+use serde::Serialize;
+
+use crate::core::clock;
+use crate::domain::headline::headline;
+use crate::domain::incident::{Happening, Incident, Member, TimelineEntry};
+use crate::domain::labels::Labels;
+use crate::domain::notice::NoticeEvent;
+use crate::domain::scaling::{Axis, ScalingAction, Target};
+use crate::engine::Engine;
+
+/// A list, and where it goes on.
+#[derive(Debug, Serialize)]
+pub(super) struct Page<T> {
+    pub(super) items: Vec<T>,
+    pub(super) next: Option<String>,
+}
+
+/// An incident.
+#[derive(Debug, Serialize)]
+pub(super) struct IncidentView {
+    pub(super) id: String,
+    pub(super) state: &'static str,
+    pub(super) severity: &'static str,
+    #[serde(rename = "type")]
+    pub(super) incident_type: String,
+    pub(super) subject: serde_json::Map<String, serde_json::Value>,
+    pub(super) headline: String,
+    pub(super) team: String,
+    pub(super) alerts: Vec<AlertView>,
+    pub(super) opened_at: String,
+    pub(super) acknowledged_by: Option<String>,
+    pub(super) resolved_at: Option<String>,
+    pub(super) checklist: Vec<ChecklistView>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) timeline: Option<Vec<TimelineView>>,
+}
+
+/// An alert of an incident.
+#[derive(Debug, Serialize)]
+pub(super) struct AlertView {
+    pub(super) rule: String,
+    pub(super) alertname: String,
+    pub(super) labels: serde_json::Map<String, serde_json::Value>,
+    pub(super) severity: &'static str,
+    pub(super) firing: bool,
+    pub(super) value: Option<f64>,
+    pub(super) unit: &'static str,
+    pub(super) threshold: Option<f64>,
+    pub(super) since: String,
+    pub(super) reason: Option<&'static str>,
+}
+
+/// A line of a checklist.
+#[derive(Debug, Serialize)]
+pub(super) struct ChecklistView {
+    pub(super) text: String,
+    pub(super) done_by: Option<String>,
+    pub(super) done_at: Option<String>,
+}
+
+/// A line of a timeline.
+#[derive(Debug, Serialize)]
+pub(super) struct TimelineView {
+    pub(super) at: String,
+    pub(super) by: String,
+    pub(super) what: &'static str,
+    pub(super) text: String,
+}
+
+/// A target and what is known of it.
+#[derive(Debug, Serialize)]
+pub(super) struct TargetView {
+    pub(super) target: String,
+    pub(super) kind: String,
+    pub(super) service: String,
+    pub(super) min_replicas: u32,
+    pub(super) max_replicas: u32,
+    pub(super) cooldowns: Vec<CooldownView>,
+    pub(super) held: Vec<HeldView>,
+    pub(super) actions: Vec<ActionView>,
+}
+
+/// When a target's rest on an axis ends.
+#[derive(Debug, Serialize)]
+pub(super) struct CooldownView {
+    pub(super) axis: &'static str,
+    pub(super) until: String,
+}
+
+/// Why a wanted step is not taken.
+#[derive(Debug, Serialize)]
+pub(super) struct HeldView {
+    pub(super) axis: &'static str,
+    pub(super) reason: &'static str,
+    pub(super) text: String,
+}
+
+/// A scaling action.
+#[derive(Debug, Serialize)]
+pub(super) struct ActionView {
+    pub(super) id: String,
+    pub(super) axis: &'static str,
+    pub(super) state: &'static str,
+    pub(super) change: String,
+    pub(super) trigger: String,
+    pub(super) evidence: String,
+    pub(super) incident: Option<String>,
+    pub(super) planned_at: String,
+}
+
+impl IncidentView {
+    pub(super) fn new(engine: &Engine, incident: &Incident, with_timeline: bool) -> Self {
+        let alerts = incident.alerts.iter().map(|(key, member)| {
+            let reason = engine.explain(key).map(crate::domain::alert::AlertReason::as_str);
+            AlertView::new(key.rule.as_str(), member, reason)
+        });
+        Self {
+            id: incident.id.to_string(),
+            state: incident.state.as_str(),
+            severity: incident.severity.as_str(),
+            incident_type: incident.incident_type.to_string(),
+            subject: object(&incident.subject),
+            headline: engine
+                .facts_of(&incident.id, clock::now())
+                .map_or_else(|| incident.subject_name().to_owned(), |facts| headline(&news(incident), &facts)),
+            team: incident.team.to_string(),
+            alerts: alerts.collect(),
+            opened_at: incident.opened_at.to_string(),
+            acknowledged_by: incident.acknowledged.as_ref().map(|ack| ack.by.to_string()),
+            resolved_at: incident.resolved_at.map(|at| at.to_string()),
+            checklist: incident
+                .checklist
+                .iter()
+                .map(|item| ChecklistView {
+                    text: item.text.to_string(),
+                    done_by: item.done.as_ref().map(|(by, _)| by.to_string()),
+                    done_at: item.done.as_ref().map(|(_, at)| at.to_string()),
+                })
+                .collect(),
+            timeline: with_timeline.then(|| incident.timeline.iter().map(TimelineView::new).collect()),
+        }
+    }
+}
+
+/// What a headline of the incident as it stands is about.
+fn news(incident: &Incident) -> NoticeEvent {
+    if incident.state.is_active() { NoticeEvent::StatusUpdate } else { NoticeEvent::Resolved }
+}
+
+impl AlertView {
+    fn new(rule: &str, member: &Member, reason: Option<&'static str>) -> Self {
+        Self {
+            rule: rule.to_owned(),
+            alertname: member.name.to_string(),
+            labels: object(&member.labels),
+            severity: member.severity.as_str(),
+            firing: member.firing,
+            value: member.value,
+            unit: member.unit.as_str(),
+            threshold: member.threshold,
+            since: member.since.to_string(),
+            reason,
+        }
+    }
+}
+
+impl TimelineView {
+    pub(super) fn new(entry: &TimelineEntry) -> Self {
+        let (what, text) = words(&entry.what);
+        Self { at: entry.at.to_string(), by: entry.by.to_string(), what, text }
+    }
+}
+
+/// A happening's code and sentence.
+fn words(what: &Happening) -> (&'static str, String) {
+    match what {
+        Happening::Opened { headline } => ("opened", headline.to_string()),
+        Happening::AlertJoined { rule, severity } => ("alert_joined", format!("{rule} joined with {severity}")),
+        Happening::AlertEnded { rule, reason } => ("alert_ended", format!("{rule} ended: {reason}")),
+        Happening::SeverityChanged { from, to } => ("severity_changed", format!("{from} → {to}")),
+        Happening::Acknowledged => ("acknowledged", "took the incident".into()),
+        Happening::Queued { channel, event, revision } => {
+            ("queued", format!("{event} for {channel}, revision {revision}"))
+        }
+        Happening::Delivered { channel, revision } => {
+            ("delivered", format!("{channel} accepted revision {revision}"))
+        }
+        Happening::DeliveryFailed { channel, revision, reason, retried } => {
+            let then = if *retried { "it will be tried again" } else { "it is given up" };
+            ("delivery_failed", format!("{channel}, revision {revision}: {reason}; {then}"))
+        }
+        Happening::Scaling { axis, text, .. } => ("scaling", format!("{axis}: {text}")),
+        Happening::NotScaled { text, .. } => ("not_scaled", text.to_string()),
+        Happening::Resolved => ("resolved", "it is over".into()),
+        Happening::Reopened => ("reopened", "it came back".into()),
+        Happening::Closed => ("closed", "no re-fire within ten minutes".into()),
+    }
+}
+
+impl TargetView {
+    pub(super) fn new(engine: &Engine, target: &Target) -> Self {
+        let cooldowns = Axis::ALL.into_iter().filter_map(|axis| {
+            let until = engine.cooldown(&target.id, axis)?;
+            Some(CooldownView { axis: axis.as_str(), until: until.to_string() })
+        });
+        let held = Axis::ALL.into_iter().filter_map(|axis| {
+            let reason = engine.held(&target.id, axis)?;
+            Some(HeldView { axis: axis.as_str(), reason: reason.as_str(), text: reason.to_string() })
+        });
+        let mut actions: Vec<&ScalingAction> =
+            engine.actions().filter(|action| action.target == target.id).collect();
+        actions.sort_by_key(|action| std::cmp::Reverse(action.planned_at));
+        Self {
+            target: target.id.to_string(),
+            kind: target.id.kind.to_string(),
+            service: target.service.to_string(),
+            min_replicas: target.min_replicas,
+            max_replicas: target.max_replicas,
+            cooldowns: cooldowns.collect(),
+            held: held.collect(),
+            actions: actions.into_iter().take(20).map(ActionView::new).collect(),
+        }
+    }
+}
+
+impl ActionView {
+    fn new(action: &ScalingAction) -> Self {
+        Self {
+            id: action.id.to_string(),
+            axis: action.axis.as_str(),
+            state: action.state.as_str(),
+            change: action.change(),
+            trigger: action.trigger.to_string(),
+            evidence: action.evidence.to_string(),
+            incident: action.incident.as_ref().map(ToString::to_string),
+            planned_at: action.planned_at.to_string(),
+        }
+    }
+}
+
+fn object(labels: &Labels) -> serde_json::Map<String, serde_json::Value> {
+    labels.iter().map(|(name, value)| (name.to_owned(), value.into())).collect()
+}

@@ -1,0 +1,147 @@
+//! The core loop: one thread that owns the engine and the store. Takes events in order, commits what they changed,
+//! and only then hands out the effects.
+//!
+//! Events that wait together are committed together, so a storm costs few syncs.
+
+pub mod clock;
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot};
+use tracing::{error, info};
+
+use crate::engine::Engine;
+use crate::engine::effect::Effect;
+use crate::engine::event::Event;
+use crate::store::Store;
+use crate::telemetry::metrics::{Metrics, OutcomeLabels};
+use crate::telemetry::narrate::narrate;
+
+
+/// The most events in one commit: enough to amortise the sync, few enough to keep the delay small.
+const BATCH: usize = 256;
+
+/// How many inputs may wait before those who observe are slowed down.
+const WAITING: usize = 4096;
+
+type Question = Box<dyn FnOnce(&Engine) + Send>;
+
+enum Input {
+    Event(Box<Event>),
+    Ask(Question),
+}
+
+/// The way to the core, cheap to clone. The core stops when the last one is gone.
+#[derive(Clone)]
+pub struct Core {
+    inputs: mpsc::Sender<Input>,
+}
+
+/// The core has stopped: the daemon is shutting down.
+#[derive(Debug, thiserror::Error)]
+#[error("the daemon is shutting down")]
+pub struct Stopped;
+
+impl Core {
+    /// Starts the thread; effects come out of the receiver.
+    ///
+    /// The channel of effects is unbounded because the engine itself bounds what can be in it: one notice per entry
+    /// of the outbox, one look and one write per target.
+    pub fn start(
+        engine: Engine,
+        store: Store,
+        metrics: Arc<Metrics>,
+    ) -> std::io::Result<(Self, mpsc::UnboundedReceiver<Effect>, std::thread::JoinHandle<()>)> {
+        let (inputs, waiting) = mpsc::channel(WAITING);
+        let (effects, out) = mpsc::unbounded_channel();
+        let worker = Worker { engine, store, metrics, effects, failing: false };
+        let thread = std::thread::Builder::new().name("core".into()).spawn(move || worker.run(waiting))?;
+        Ok((Self { inputs }, out, thread))
+    }
+
+    /// Hands in an event.
+    pub async fn send(&self, event: Event) -> Result<(), Stopped> {
+        self.inputs.send(Input::Event(Box::new(event))).await.map_err(|_| Stopped)
+    }
+
+    /// Asks the engine something, after everything handed in before.
+    pub async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Engine) -> T + Send + 'static,
+    ) -> Result<T, Stopped> {
+        let (reply, answer) = oneshot::channel();
+        let question: Question = Box::new(move |engine| {
+            // Whoever asked may have gone away meanwhile.
+            let _ = reply.send(question(engine));
+        });
+        self.inputs.send(Input::Ask(question)).await.map_err(|_| Stopped)?;
+        answer.await.map_err(|_| Stopped)
+    }
+}
+
+struct Worker {
+    engine: Engine,
+    store: Store,
+    metrics: Arc<Metrics>,
+    effects: mpsc::UnboundedSender<Effect>,
+    failing: bool,
+}
+
+impl Worker {
+    fn run(mut self, mut waiting: mpsc::Receiver<Input>) {
+        while let Some(first) = waiting.blocking_recv() {
+            let mut effects = Vec::new();
+            let mut questions = Vec::new();
+            let mut next = Some(first);
+            for _ in 0..BATCH {
+                match next {
+                    Some(Input::Event(event)) => effects.extend(self.engine.on(*event, clock::now())),
+                    Some(Input::Ask(question)) => {
+                        questions.push(question);
+                        // A question is answered from committed state, so it ends the batch.
+                        break;
+                    }
+                    None => break,
+                }
+                next = waiting.try_recv().ok();
+            }
+            self.commit();
+            for effect in effects {
+                // Nobody performs effects any more while the daemon stops; they are in the outbox.
+                let _ = self.effects.send(effect);
+            }
+            for question in questions {
+                question(&self.engine);
+            }
+        }
+        self.commit();
+    }
+
+    /// A failing store stops nobody from being paged: the engine goes on in memory and the changes are committed with
+    /// the next ones.
+    fn commit(&mut self) {
+        for report in self.engine.take_reports() {
+            narrate(&report, &self.metrics);
+        }
+        let changes = self.engine.take_changes();
+        if changes.is_empty() {
+            return;
+        }
+        let outcome = match self.store.commit(&changes) {
+            Ok(()) => {
+                if std::mem::take(&mut self.failing) {
+                    info!("the store works again");
+                }
+                "committed"
+            }
+            Err(error) => {
+                if !std::mem::replace(&mut self.failing, true) {
+                    error!(%error, "the store failed; going on from memory");
+                }
+                self.engine.give_back(changes);
+                "failed"
+            }
+        };
+        self.metrics.store_commits.get_or_create(&OutcomeLabels { outcome }).inc();
+    }
+}

@@ -1,0 +1,9 @@
+//! The daemon: wires observation, engine, store, delivery, scaling, reload and API together, starts them and stops
+//! them. Owns the composition and nothing else.
+
+pub mod app;
+pub mod deliver;
+pub mod observe;
+pub mod reload;
+pub mod running;
+pub mod scale;

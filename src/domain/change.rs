@@ -1,0 +1,26 @@
+//! Changes: the pieces of state that a step of the engine altered, as the store keeps them. Owns the closed list of
+//! what is durable.
+
+use super::Timestamp;
+use super::alert::{Alert, AlertKey};
+use super::incident::Incident;
+use super::name::{ActionId, IncidentId, NoticeId, TargetId};
+use super::notice::Notice;
+use super::scaling::{Axis, ScalingAction};
+
+/// A piece of state that changed and must be committed before the effects are performed. `None` deletes.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Change {
+    /// An alert.
+    Alert(AlertKey, Option<Alert>),
+    /// An incident.
+    Incident(IncidentId, Option<Box<Incident>>),
+    /// A notice of the outbox.
+    Notice(NoticeId, Option<Box<Notice>>),
+    /// A scaling action.
+    Action(ActionId, Option<Box<ScalingAction>>),
+    /// The end of a cooldown.
+    Cooldown(TargetId, Axis, Option<Timestamp>),
+    /// How many incidents were numbered on a day (`20261123`).
+    Numbered(u32, u32),
+}

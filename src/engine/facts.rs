@@ -1,0 +1,119 @@
+//! Facts: what there is to say about an incident at this revision, drawn together from its alerts, checklist, actions
+//! and timers. Owns no state.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::domain::Timestamp;
+use crate::domain::headline::spoken;
+use crate::domain::incident::{Incident, IncidentState, Member};
+use crate::domain::name::IncidentId;
+use crate::domain::notice::Facts;
+use crate::domain::quantity::Unit;
+use crate::domain::scaling::{ActionState, Axis};
+
+use super::Engine;
+
+impl Engine {
+    /// The facts of an incident now.
+    pub(super) fn facts(&self, id: &IncidentId, did: Option<Arc<str>>, now: Timestamp) -> Option<Facts> {
+        let incident = self.state.incidents.get(id)?;
+        let lead = incident.lead();
+        let value = lead.and_then(|lead| self.value_now(incident, lead));
+        let mut actions = incident.actions.clone();
+        actions.reverse();
+        Some(Facts {
+            incident_id: incident.id.clone(),
+            uid: incident.uid.clone(),
+            incident_type: incident.incident_type.clone(),
+            severity: incident.severity,
+            state: incident.state,
+            acknowledged_by: incident.acknowledged.as_ref().map(|ack| ack.by.clone()),
+            subject: incident.subject.clone(),
+            subject_name: incident.subject_name().into(),
+            metric: lead.map_or_else(|| incident.incident_type.as_str().into(), |lead| lead.name.clone()),
+            value,
+            unit: lead.map_or(Unit::Count, |lead| lead.unit),
+            threshold: lead.and_then(|lead| lead.threshold),
+            impact: impact(incident, lead, value).into(),
+            team: incident.team.clone(),
+            actions,
+            next_steps: incident
+                .checklist
+                .iter()
+                .filter(|item| item.done.is_none())
+                .map(|item| item.text.clone())
+                .collect(),
+            eta: self.eta(incident, now),
+            since: lead.map_or(incident.opened_at, |lead| lead.since),
+            opened_at: incident.opened_at,
+            resolved_at: incident.resolved_at,
+            did,
+            labels: lead.map_or_else(|| incident.subject.clone(), |lead| lead.labels.clone()),
+            runbook_url: lead.and_then(|lead| lead.runbook_url.clone()),
+            pages: 0,
+            opened_revision: 0,
+        })
+    }
+
+    /// The leading alert's value as of its last observation, which may be newer than its last move.
+    fn value_now(&self, incident: &Incident, lead: &Member) -> Option<f64> {
+        let key =
+            incident.alerts.iter().find(|(_, member)| std::ptr::eq(*member, lead)).map(|(key, _)| key)?;
+        self.state.alert(key).and_then(|alert| alert.value).or(lead.value)
+    }
+
+    /// When something happens next: a running action's deadline, else the end of a rest, else the next update.
+    fn eta(&self, incident: &Incident, now: Timestamp) -> Option<Timestamp> {
+        if incident.state == IncidentState::Resolved {
+            return None;
+        }
+        let running = self
+            .state
+            .actions
+            .values()
+            .filter(|action| action.incident.as_ref() == Some(&incident.id))
+            .find(|action| matches!(action.state, ActionState::Applied { .. }))
+            .map(|action| action.ready_by);
+        let resting = || {
+            self.targets_of(incident)
+                .flat_map(|target| Axis::ALL.map(|axis| (target.id.clone(), axis)))
+                .filter_map(|place| self.state.cooldowns.get(&place).copied())
+                .filter(|until| *until > now)
+                .min()
+        };
+        running.or_else(resting).or(Some(incident.next_update_at))
+    }
+}
+
+/// The rule's own words, else its summary, with how many services and tenants are affected.
+fn impact(incident: &Incident, lead: Option<&Member>, value: Option<f64>) -> String {
+    let Some(lead) = lead else { return incident.incident_type.to_string() };
+    if let Some(impact) = &lead.impact {
+        return impact.to_string();
+    }
+    let summary = match &lead.summary {
+        Some(summary) => summary.to_string(),
+        None => {
+            let value = value.map_or_else(|| "unknown".into(), |value| lead.unit.show(value));
+            format!("{} of {} at {value}", spoken(&lead.name), incident.subject_name())
+        }
+    };
+    let counted: Vec<String> = [("service", "services"), ("tenant", "tenants")]
+        .into_iter()
+        .filter_map(|(one, many)| {
+            let affected: BTreeSet<&str> = incident
+                .alerts
+                .values()
+                .filter(|member| member.firing)
+                .filter_map(|member| member.labels.get(one))
+                .collect();
+            match affected.len() {
+                0 => None,
+                1 => Some(format!("1 {one}")),
+                count => Some(format!("{count} {many}")),
+            }
+        })
+        .collect();
+    if counted.is_empty() { summary } else { format!("{summary}; {} affected", counted.join(", ")) }
+}

@@ -1,0 +1,347 @@
+//! Incidents in the engine: which alert opens, joins, worsens or ends which incident. Owns the numbering and the
+//! timers; what is told about it is `news`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::tz::TimeZone;
+
+use crate::domain::Timestamp;
+use crate::domain::alert::{AlertChange, AlertKey, has_passed};
+use crate::domain::incident::{
+    Acknowledgement, Happening, Incident, IncidentState, IncidentType, Member, REOPEN_WITHIN,
+};
+use crate::domain::labels::Labels;
+use crate::domain::name::{IncidentId, IncidentTypeName};
+use crate::domain::notice::NoticeEvent;
+use crate::domain::response::ChecklistItem;
+use crate::domain::response::StepRun;
+use crate::domain::rule::Rule;
+use crate::domain::severity::Severity;
+
+use super::Engine;
+use super::report::Report;
+use super::rounds::Moved;
+
+/// The name by which the daemon signs the timeline.
+pub(super) const DAEMON: &str = "runbookd";
+
+/// How long a closed incident is remembered.
+const REMEMBERED: std::time::Duration = std::time::Duration::from_secs(30 * 86_400);
+
+/// What an incident is opened with.
+pub(super) struct Opening {
+    pub(super) incident_type: IncidentTypeName,
+    pub(super) subject: Labels,
+    pub(super) key: AlertKey,
+    pub(super) member: Member,
+    pub(super) checklist: Vec<ChecklistItem>,
+}
+
+impl Engine {
+    /// An alert moved at the round's instant `at`.
+    pub(super) fn alert_moved(&mut self, moved: &Moved, at: Timestamp, now: Timestamp) {
+        let key = moved.key();
+        self.dirty.alerts.insert(key.clone());
+        if moved.change != AlertChange::Same
+            && let Some(alert) = self.state.alert(&key)
+        {
+            self.reports.push(Report::Alert {
+                rule: key.rule.clone(),
+                series: key.series.clone(),
+                change: moved.change,
+                reason: alert.reason,
+                value: alert.value,
+            });
+        }
+        match moved.change {
+            AlertChange::Fired(severity) => {
+                let opening = self.opening(&moved.rule, key, severity, at);
+                self.alert_fired(opening, now);
+            }
+            AlertChange::Worsened(severity) | AlertChange::Eased(severity) => {
+                let fresh = self.member(&moved.rule, &key, severity, at);
+                self.with_incident_of(&key, |engine, id| engine.member_moved(&id, &key, fresh, now));
+            }
+            AlertChange::Resolved => {
+                let reason = self.explain(&key).map_or("cleared", |reason| reason.as_str());
+                self.alert_ended(&key, reason, now);
+            }
+            AlertChange::Same | AlertChange::Pending | AlertChange::Withdrawn => {}
+        }
+    }
+
+    /// A firing alert: joins the open incident of its type and subject, reopens a recent one, or opens one.
+    pub(super) fn alert_fired(&mut self, opening: Opening, now: Timestamp) {
+        let place = (opening.incident_type.clone(), opening.subject.clone());
+        let Some(id) = self.state.open.get(&place).cloned() else {
+            self.open_incident(opening, now);
+            return;
+        };
+        let Some(incident) = self.state.incidents.get_mut(&id) else { return };
+        let severity = opening.member.severity;
+        let rule = opening.member.name.clone();
+        self.dirty.incidents.insert(id.clone());
+        incident.alerts.insert(opening.key, opening.member);
+        for item in opening.checklist {
+            if !incident.checklist.iter().any(|known| known.text == item.text) {
+                incident.checklist.push(item);
+            }
+        }
+        if incident.state == IncidentState::Resolved {
+            incident.move_to(IncidentState::Open);
+            incident.severity = severity;
+            incident.acknowledged = None;
+            incident.resolved_at = None;
+            incident.note(now, DAEMON, Happening::Reopened);
+            self.news.add(&id, NoticeEvent::Reopened, None);
+            return;
+        }
+        incident.note(now, DAEMON, Happening::AlertJoined { rule, severity });
+        self.news.add(&id, NoticeEvent::Joined, None);
+        self.settle_severity(&id, now);
+    }
+
+    /// An alert of an incident ended.
+    pub(super) fn alert_ended(&mut self, key: &AlertKey, reason: &str, now: Timestamp) {
+        let value = self.state.alert(key).and_then(|alert| alert.value);
+        let reason: Arc<str> = reason.into();
+        self.with_incident_of(key, |engine, id| {
+            let Some(incident) = engine.state.incidents.get_mut(&id) else { return };
+            let Some(member) = incident.alerts.get_mut(key) else { return };
+            member.firing = false;
+            member.value = value.or(member.value);
+            let rule = member.name.clone();
+            engine.dirty.incidents.insert(id.clone());
+            incident.note(now, DAEMON, Happening::AlertEnded { rule, reason });
+            if !incident.state.is_active() {
+                return;
+            }
+            if incident.is_firing() {
+                engine.settle_severity(&id, now);
+            } else {
+                engine.resolve(&id, DAEMON, now);
+            }
+        });
+    }
+
+    /// A person took an incident.
+    pub(super) fn acknowledge(&mut self, id: &IncidentId, by: &Arc<str>, now: Timestamp) {
+        let Some(incident) = self.state.incidents.get_mut(id) else { return };
+        if !incident.state.is_active() || incident.acknowledged.as_ref().is_some_and(|known| known.by == *by)
+        {
+            return;
+        }
+        incident.acknowledged = Some(Acknowledgement { by: by.clone(), at: now });
+        if incident.state == IncidentState::Open {
+            incident.move_to(IncidentState::Acknowledged);
+        }
+        incident.note(now, by, Happening::Acknowledged);
+        self.dirty.incidents.insert(id.clone());
+        self.news.add(id, NoticeEvent::Acknowledged { by: by.clone() }, None);
+    }
+
+    /// A person says that an incident is over.
+    pub(super) fn resolve_by_hand(&mut self, id: &IncidentId, by: &Arc<str>, now: Timestamp) {
+        if self.state.incidents.get(id).is_some_and(|incident| incident.state.is_active()) {
+            self.resolve(id, by, now);
+        }
+    }
+
+    /// What is due in the life of incidents.
+    pub(super) fn update_incidents(&mut self, now: Timestamp) {
+        let mut due = Vec::new();
+        let mut over = Vec::new();
+        for incident in self.state.incidents.values() {
+            match incident.state {
+                IncidentState::Open | IncidentState::Acknowledged | IncidentState::Mitigating => {
+                    if incident.next_update_at <= now {
+                        due.push(incident.id.clone());
+                    }
+                }
+                IncidentState::Resolved => {
+                    if incident.resolved_at.is_none_or(|at| has_passed(at, REOPEN_WITHIN, now)) {
+                        over.push(incident.id.clone());
+                    }
+                }
+                IncidentState::Closed => {
+                    if incident.resolved_at.is_none_or(|at| has_passed(at, REMEMBERED, now)) {
+                        over.push(incident.id.clone());
+                    }
+                }
+            }
+        }
+        for id in due {
+            self.news.add(&id, NoticeEvent::StatusUpdate, None);
+        }
+        for id in over {
+            self.dirty.incidents.insert(id.clone());
+            let Some(incident) = self.state.incidents.get_mut(&id) else { continue };
+            if incident.state == IncidentState::Closed {
+                self.state.incidents.remove(&id);
+                continue;
+            }
+            incident.move_to(IncidentState::Closed);
+            incident.note(now, DAEMON, Happening::Closed);
+            let place = (incident.incident_type.clone(), incident.subject.clone());
+            self.state.open.remove(&place);
+        }
+    }
+
+    /// Brings the incident's severity in line with its firing alerts.
+    pub(super) fn settle_severity(&mut self, id: &IncidentId, now: Timestamp) {
+        let Some(incident) = self.state.incidents.get_mut(id) else { return };
+        let Some(worst) = incident.worst_firing() else { return };
+        let was = incident.severity;
+        if worst == was || !incident.state.is_active() {
+            return;
+        }
+        incident.severity = worst;
+        incident.note(now, DAEMON, Happening::SeverityChanged { from: was, to: worst });
+        self.dirty.incidents.insert(id.clone());
+        let event = if worst > was { NoticeEvent::Worsened { was } } else { NoticeEvent::Eased { was } };
+        self.news.add(id, event, None);
+    }
+
+    fn member_moved(&mut self, id: &IncidentId, key: &AlertKey, fresh: Member, now: Timestamp) {
+        let Some(incident) = self.state.incidents.get_mut(id) else { return };
+        incident.alerts.insert(key.clone(), fresh);
+        self.dirty.incidents.insert(id.clone());
+        self.settle_severity(id, now);
+    }
+
+    fn resolve(&mut self, id: &IncidentId, by: &str, now: Timestamp) {
+        let Some(incident) = self.state.incidents.get_mut(id) else { return };
+        if !incident.move_to(IncidentState::Resolved) {
+            return;
+        }
+        incident.resolved_at = Some(now);
+        incident.note(now, by, Happening::Resolved);
+        self.dirty.incidents.insert(id.clone());
+        self.news.add(id, NoticeEvent::Resolved, None);
+    }
+
+    fn open_incident(&mut self, opening: Opening, now: Timestamp) {
+        let (id, number) = self.next_number(now);
+        let kind = self.incident_type(&opening.incident_type);
+        let initial = kind.initial_actions.iter().map(|text| ChecklistItem {
+            text: text.clone(),
+            ticked_by: None,
+            done: None,
+        });
+        let severity = opening.member.severity;
+        let place = (opening.incident_type.clone(), opening.subject.clone());
+        let incident = Incident {
+            id: id.clone(),
+            uid: Incident::uid(&opening.incident_type, &opening.subject, now, number),
+            incident_type: opening.incident_type,
+            subject: opening.subject,
+            team: kind.response_team.clone(),
+            severity,
+            state: IncidentState::Open,
+            alerts: BTreeMap::from([(opening.key, opening.member)]),
+            opened_at: now,
+            acknowledged: None,
+            resolved_at: None,
+            revision: 0,
+            told: BTreeMap::new(),
+            checklist: initial.chain(opening.checklist).collect(),
+            actions: Vec::new(),
+            next_update_at: now,
+            timeline: Vec::new(),
+        };
+        self.state.open.insert(place, id.clone());
+        self.state.incidents.insert(id.clone(), incident);
+        self.dirty.incidents.insert(id.clone());
+        self.news.add(&id, NoticeEvent::Opened, None);
+    }
+
+    fn next_number(&mut self, now: Timestamp) -> (IncidentId, u32) {
+        let date = now.to_zoned(TimeZone::UTC).strftime("%Y%m%d").to_string();
+        let day = date.parse().unwrap_or(0);
+        let count = self.state.numbered.entry(day).or_insert(0);
+        *count += 1;
+        self.dirty.days.insert(day);
+        (IncidentId::from(format!("INC-{date}-{count:04}")), *count)
+    }
+
+    fn incident_type(&self, name: &IncidentTypeName) -> IncidentType {
+        self.plan.incident_types.get(name).cloned().unwrap_or_else(|| IncidentType {
+            name: name.clone(),
+            severity: Severity::Critical,
+            response_team: "operations".into(),
+            initial_actions: Vec::new(),
+            escalation: Vec::new(),
+            escalate_after: std::time::Duration::from_secs(15 * 60),
+        })
+    }
+
+    fn opening(&self, rule: &Rule, key: AlertKey, severity: Severity, at: Timestamp) -> Opening {
+        let member = self.member(rule, &key, severity, at);
+        let plan = rule.response.as_ref().and_then(|name| self.plan.rules.responses.get(name));
+        let checklist = plan.map_or_else(Vec::new, |plan| {
+            plan.diagnosis
+                .iter()
+                .chain(&plan.actions)
+                .map(|step| ChecklistItem {
+                    text: step.text.clone(),
+                    ticked_by: match step.run {
+                        Some(StepRun::Scale(axis)) => Some(axis),
+                        _ => None,
+                    },
+                    done: None,
+                })
+                .collect()
+        });
+        Opening {
+            incident_type: rule.incident_type.clone(),
+            subject: rule.group_by.subject(&member.labels),
+            key,
+            member,
+            checklist,
+        }
+    }
+
+    /// An incident's view of an alert.
+    fn member(&self, rule: &Rule, key: &AlertKey, severity: Severity, at: Timestamp) -> Member {
+        let alert = self.state.alert(key);
+        let value = alert.and_then(|alert| alert.value);
+        let named = [("alertname", rule.name.clone())];
+        let labels = Labels::new(named).with(key.series.iter()).with(rule.labels.iter());
+        let threshold = rule
+            .thresholds_for(&key.series)
+            .and_then(|thresholds| thresholds.of(severity))
+            .map(|threshold| threshold.value);
+        let fill = |template: &crate::domain::rule::SummaryTemplate| -> Arc<str> {
+            template.fill(&labels, rule.unit, value.unwrap_or(f64::NAN), threshold).into()
+        };
+        Member {
+            name: rule.name.clone(),
+            severity,
+            firing: true,
+            value,
+            unit: rule.unit,
+            threshold,
+            since: alert.and_then(crate::domain::alert::Alert::breaching_since).unwrap_or(at),
+            summary: rule.summary.as_ref().map(fill),
+            impact: rule.impact.as_ref().map(fill),
+            runbook_url: rule.runbook_url.clone(),
+            labels,
+        }
+    }
+
+    /// The incident that holds an alert, while it is not closed.
+    fn with_incident_of(&mut self, key: &AlertKey, act: impl FnOnce(&mut Self, IncidentId)) {
+        let holder = self
+            .state
+            .open
+            .values()
+            .find(|id| {
+                self.state.incidents.get(*id).is_some_and(|incident| incident.alerts.contains_key(key))
+            })
+            .cloned();
+        if let Some(id) = holder {
+            act(self, id);
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! News: turns what happened to incidents in one event into at most one notice for each incident and channel. Owns
+//! whom an event concerns, revisions, the outbox and the close contract.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::domain::Timestamp;
+use crate::domain::headline::headline;
+use crate::domain::incident::{Happening, Told};
+use crate::domain::name::{ChannelName, IncidentId, NoticeId};
+use crate::domain::notice::{Attempt, Notice, NoticeEvent};
+
+use super::Engine;
+use super::effect::Effect;
+use super::incidents::DAEMON;
+use super::report::Report;
+
+/// What happened to incidents and has not been told yet.
+#[derive(Debug, Default)]
+pub(super) struct NewsDesk {
+    items: BTreeMap<IncidentId, Item>,
+    /// The reason each undelivered notice last failed for, so that a timeline holds changes and not every attempt.
+    failures: BTreeMap<NoticeId, Arc<str>>,
+}
+
+#[derive(Debug)]
+struct Item {
+    event: NoticeEvent,
+    did: Option<Arc<str>>,
+}
+
+impl NewsDesk {
+    /// Something happened; the most telling of several events in one step is told, with the last thing done.
+    pub(super) fn add(&mut self, id: &IncidentId, event: NoticeEvent, did: Option<Arc<str>>) {
+        match self.items.get_mut(id) {
+            Some(item) => {
+                if rank(&event) > rank(&item.event) {
+                    item.event = event;
+                }
+                item.did = did.or_else(|| item.did.take());
+            }
+            None => {
+                self.items.insert(id.clone(), Item { event, did });
+            }
+        }
+    }
+}
+
+/// Which of two events says more.
+fn rank(event: &NoticeEvent) -> u8 {
+    match event {
+        NoticeEvent::Resolved => 9,
+        NoticeEvent::Opened => 8,
+        NoticeEvent::Reopened => 7,
+        NoticeEvent::Worsened { .. } => 6,
+        NoticeEvent::Scaled => 5,
+        NoticeEvent::NotScaled => 4,
+        NoticeEvent::Acknowledged { .. } => 3,
+        NoticeEvent::Eased { .. } => 2,
+        NoticeEvent::Joined => 1,
+        NoticeEvent::StatusUpdate => 0,
+    }
+}
+
+impl Engine {
+    /// Writes the notices of this event.
+    pub(super) fn publish(&mut self, now: Timestamp) {
+        for (id, item) in std::mem::take(&mut self.news.items) {
+            self.tell(&id, &item.event, item.did, now);
+        }
+    }
+
+    fn tell(&mut self, id: &IncidentId, event: &NoticeEvent, did: Option<Arc<str>>, now: Timestamp) {
+        let every = self.plan.communication.status_every;
+        let Some(incident) = self.state.incidents.get_mut(id) else { return };
+        incident.revision += 1;
+        incident.next_update_at = now.checked_add(every).unwrap_or(Timestamp::MAX);
+        self.dirty.incidents.insert(id.clone());
+        let Some(facts) = self.facts(id, did, now) else { return };
+        let headline: Arc<str> = headline(event, &facts).into();
+        if *event == NoticeEvent::Opened {
+            self.note(id, now, Happening::Opened { headline: headline.clone() });
+        }
+        let audience = self.audience(id, event);
+        self.reports.push(Report::Incident {
+            id: id.clone(),
+            event: event.clone(),
+            severity: facts.severity,
+            headline,
+            channels: audience.len(),
+        });
+        for channel in audience {
+            self.queue(id, &channel, event, &facts, now);
+        }
+    }
+
+    /// Whom an event concerns: pages go to the channels of the severity and to all that were told; everything else
+    /// goes to those whose last word is "open", whatever the routing says by now.
+    fn audience(&self, id: &IncidentId, event: &NoticeEvent) -> Vec<ChannelName> {
+        let Some(incident) = self.state.incidents.get(id) else { return Vec::new() };
+        let told = incident.told.iter().filter(|(_, told)| told.open || event.is_page());
+        let mut channels: Vec<ChannelName> = told.map(|(channel, _)| channel.clone()).collect();
+        if event.is_page() {
+            for channel in self.plan.communication.channels(incident.severity) {
+                if !channels.contains(channel) {
+                    channels.push(channel.clone());
+                }
+            }
+        }
+        channels
+    }
+
+    fn queue(
+        &mut self,
+        id: &IncidentId,
+        channel: &ChannelName,
+        event: &NoticeEvent,
+        facts: &crate::domain::notice::Facts,
+        now: Timestamp,
+    ) {
+        let Some(incident) = self.state.incidents.get_mut(id) else { return };
+        let revision = incident.revision;
+        let told =
+            incident.told.entry(channel.clone()).or_insert(Told { open: false, pages: 0, first: revision });
+        // A channel that hears of the incident for the first time gets the opening, whatever happened meanwhile.
+        let event = if told.pages == 0 && event.is_page() { &NoticeEvent::Opened } else { event };
+        if event.is_page() {
+            told.pages += 1;
+        }
+        told.open = *event != NoticeEvent::Resolved;
+        let facts =
+            crate::domain::notice::Facts { pages: told.pages, opened_revision: told.first, ..facts.clone() };
+        let notice = Notice {
+            id: Notice::id(&incident.uid, channel, revision),
+            channel: channel.clone(),
+            revision,
+            event: event.clone(),
+            facts,
+            created_at: now,
+        };
+        incident.note(
+            now,
+            DAEMON,
+            Happening::Queued { channel: channel.clone(), event: event.clone(), revision },
+        );
+        self.dirty.notices.insert(notice.id.clone());
+        self.effects.push(Effect::Deliver(notice.clone()));
+        self.state.outbox.insert(notice.id.clone(), notice);
+    }
+
+    /// An attempt to deliver a notice ended.
+    pub(super) fn attempted(&mut self, id: &NoticeId, attempt: Attempt, now: Timestamp) {
+        let Some(notice) = self.state.outbox.get(id).cloned() else { return };
+        let incident = notice.facts.incident_id.clone();
+        let (channel, revision) = (notice.channel.clone(), notice.revision);
+        match attempt {
+            Attempt::Accepted => {
+                self.note(&incident, now, Happening::Delivered { channel, revision });
+                self.forget_notice(id);
+            }
+            Attempt::NothingToSend => self.forget_notice(id),
+            Attempt::Failed { reason, detail, .. } => {
+                let reason: Arc<str> = format!("{reason}: {detail}").into();
+                if self.news.failures.get(id) != Some(&reason) {
+                    self.news.failures.insert(id.clone(), reason.clone());
+                    let what = Happening::DeliveryFailed { channel, revision, reason, retried: true };
+                    self.note(&incident, now, what);
+                }
+            }
+            Attempt::Refused { reason, detail } => {
+                let reason = format!("{reason}: {detail}").into();
+                let what = Happening::DeliveryFailed { channel, revision, reason, retried: false };
+                self.note(&incident, now, what);
+                self.forget_notice(id);
+                if notice.event.is_page() {
+                    self.fail_over(&incident, &notice, now);
+                }
+            }
+        }
+    }
+
+    /// A page that will never arrive goes to the next rung of the ladder that was not told yet.
+    fn fail_over(&mut self, id: &IncidentId, lost: &Notice, now: Timestamp) {
+        let plan = &self.plan.communication;
+        let ladder = [plan.primary.clone(), plan.secondary.clone(), plan.emergency.clone()];
+        let Some(incident) = self.state.incidents.get(id).filter(|incident| incident.state.is_active())
+        else {
+            return;
+        };
+        let below = ladder.iter().position(|rung| *rung == lost.channel).map_or(0, |at| at + 1);
+        let next = ladder[below..].iter().find(|rung| !incident.told.contains_key(*rung)).cloned();
+        let Some(next) = next else { return };
+        if let Some(incident) = self.state.incidents.get_mut(id) {
+            incident.revision += 1;
+        }
+        if let Some(facts) = self.facts(id, None, now) {
+            self.queue(id, &next, &NoticeEvent::Opened, &facts, now);
+        }
+    }
+
+    fn forget_notice(&mut self, id: &NoticeId) {
+        self.state.outbox.remove(id);
+        self.news.failures.remove(id);
+        self.dirty.notices.insert(id.clone());
+    }
+
+    /// Writes a line of an incident's timeline.
+    pub(super) fn note(&mut self, id: &IncidentId, now: Timestamp, what: Happening) {
+        if let Some(incident) = self.state.incidents.get_mut(id) {
+            incident.note(now, DAEMON, what);
+            self.dirty.incidents.insert(id.clone());
+        }
+    }
+
+    /// Notices that were committed and may not have left: they are to be delivered again, oldest first.
+    pub(super) fn resume(&mut self) {
+        let mut waiting: Vec<Notice> = self.state.outbox.values().cloned().collect();
+        waiting.sort_by(|one, two| {
+            (one.created_at, one.revision, &one.id).cmp(&(two.created_at, two.revision, &two.id))
+        });
+        self.effects.extend(waiting.into_iter().map(Effect::Deliver));
+    }
+}

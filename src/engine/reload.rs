@@ -1,0 +1,41 @@
+//! Reload: a new plan takes over and everything that still exists goes on. Owns what happens to alerts whose rule is
+//! gone; timers, acknowledgements and cooldowns are left alone.
+
+use std::sync::Arc;
+
+use crate::domain::Timestamp;
+use crate::domain::alert::{AlertChange, AlertKey};
+
+use super::Engine;
+use super::plan::Plan;
+use super::rounds::Index;
+use super::scaling::TargetState;
+
+impl Engine {
+    pub(super) fn reload(&mut self, plan: Arc<Plan>, now: Timestamp) {
+        self.index = Index::new(&plan);
+        self.plan = plan.clone();
+        self.adopt(&plan, now);
+    }
+
+    /// Brings the state in line with the plan: used at reload and at restore.
+    pub(super) fn adopt(&mut self, plan: &Plan, now: Timestamp) {
+        let removed: Vec<_> =
+            self.state.alerts.keys().filter(|rule| !plan.rules.rules.contains_key(*rule)).cloned().collect();
+        for rule in removed {
+            let Some(mut series) = self.state.alerts.remove(&rule) else { continue };
+            for (labels, tracked) in &mut series {
+                let key = AlertKey { rule: rule.clone(), series: labels.clone() };
+                self.dirty.alerts.insert(key.clone());
+                if tracked.alert.withdraw(now) == AlertChange::Resolved {
+                    self.alert_ended(&key, tracked.alert.reason.as_str(), now);
+                }
+            }
+        }
+        let targets = plan.rules.policy.iter().flat_map(|policy| &policy.targets);
+        let mut kept = std::mem::take(&mut self.targets);
+        self.targets = targets
+            .map(|target| (target.id.clone(), kept.remove(&target.id).unwrap_or_else(TargetState::default)))
+            .collect();
+    }
+}

@@ -1,0 +1,71 @@
+//! Reports: what the engine decided and why, for logs and metrics. Owns the closed list; the reasons are the same
+//! codes that incidents and surfaces show.
+
+use std::sync::Arc;
+
+use crate::domain::alert::{AlertChange, AlertReason};
+use crate::domain::labels::Labels;
+use crate::domain::name::{ActionId, IncidentId, RuleId, TargetId};
+use crate::domain::notice::NoticeEvent;
+use crate::domain::scaling::{ActionState, Axis, HeldReason};
+use crate::domain::severity::Severity;
+
+/// One decision.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Report {
+    /// An alert moved.
+    Alert {
+        /// Its rule.
+        rule: RuleId,
+        /// Its series.
+        series: Labels,
+        /// How it moved.
+        change: AlertChange,
+        /// Why.
+        reason: AlertReason,
+        /// The last value.
+        value: Option<f64>,
+    },
+    /// Something about an incident is told.
+    Incident {
+        /// Which.
+        id: IncidentId,
+        /// What.
+        event: NoticeEvent,
+        /// Its severity.
+        severity: Severity,
+        /// The headline.
+        headline: Arc<str>,
+        /// To how many channels.
+        channels: usize,
+    },
+    /// A scaling action moved.
+    Scaling {
+        /// Which.
+        action: ActionId,
+        /// Its target.
+        target: TargetId,
+        /// Its axis.
+        axis: Axis,
+        /// Where it is now.
+        state: ActionState,
+        /// The change in words.
+        change: Arc<str>,
+        /// What asked for it.
+        evidence: Arc<str>,
+    },
+    /// A wanted step is held for a new reason.
+    Held {
+        /// The target.
+        target: TargetId,
+        /// The axis.
+        axis: Axis,
+        /// Why.
+        reason: HeldReason,
+    },
+    /// The engine can no longer see, or sees again.
+    Sight {
+        /// Whether it is blind now.
+        blind: bool,
+    },
+}

@@ -1,0 +1,147 @@
+//! The engine's durable state: all that must survive a restart, and which parts of it changed. Decides nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::domain::Timestamp;
+use crate::domain::alert::{Alert, AlertKey, AlertState};
+use crate::domain::incident::{Incident, IncidentState};
+use crate::domain::labels::Labels;
+use crate::domain::name::{ActionId, IncidentId, IncidentTypeName, NoticeId, RuleId, TargetId};
+use crate::domain::notice::Notice;
+use crate::domain::scaling::{Axis, ScalingAction};
+
+use crate::domain::change::Change;
+
+/// An alert and the last round that spoke of its series.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tracked {
+    /// The alert.
+    pub alert: Alert,
+    /// The instant of the last round in which the series was answered.
+    pub round: Timestamp,
+}
+
+/// All that must survive a restart.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct State {
+    /// The alerts, by rule and series.
+    pub alerts: BTreeMap<RuleId, BTreeMap<Labels, Tracked>>,
+    /// The incidents that are remembered.
+    pub incidents: BTreeMap<IncidentId, Incident>,
+    /// The notices not yet known to be delivered.
+    pub outbox: BTreeMap<NoticeId, Notice>,
+    /// The scaling actions that are remembered.
+    pub actions: BTreeMap<ActionId, ScalingAction>,
+    /// When each target's rest ends.
+    pub cooldowns: BTreeMap<(TargetId, Axis), Timestamp>,
+    /// How many incidents were numbered on a day (`20261123`).
+    pub numbered: BTreeMap<u32, u32>,
+    /// The incident that is not closed, by type and subject. Derived.
+    pub(super) open: BTreeMap<(IncidentTypeName, Labels), IncidentId>,
+}
+
+impl State {
+    /// Takes one committed piece, at restore.
+    pub fn apply(&mut self, change: Change) {
+        match change {
+            Change::Alert(key, Some(alert)) => {
+                let round = alert.seen_at;
+                self.alerts.entry(key.rule).or_default().insert(key.series, Tracked { alert, round });
+            }
+            Change::Alert(key, None) => {
+                if let Some(series) = self.alerts.get_mut(&key.rule) {
+                    series.remove(&key.series);
+                }
+            }
+            Change::Incident(id, incident) => put(&mut self.incidents, id, incident.map(|it| *it)),
+            Change::Notice(id, notice) => put(&mut self.outbox, id, notice.map(|it| *it)),
+            Change::Action(id, action) => put(&mut self.actions, id, action.map(|it| *it)),
+            Change::Cooldown(target, axis, until) => put(&mut self.cooldowns, (target, axis), until),
+            Change::Numbered(day, count) => {
+                self.numbered.insert(day, count);
+            }
+        }
+    }
+
+    /// Derives what is derived.
+    pub(super) fn rebuild_index(&mut self) {
+        self.open = self
+            .incidents
+            .values()
+            .filter(|incident| incident.state != IncidentState::Closed)
+            .map(|incident| ((incident.incident_type.clone(), incident.subject.clone()), incident.id.clone()))
+            .collect();
+    }
+
+    /// The tracked series of a key.
+    pub(super) fn alert(&self, key: &AlertKey) -> Option<&Alert> {
+        self.alerts.get(&key.rule)?.get(&key.series).map(|tracked| &tracked.alert)
+    }
+}
+
+fn put<K: Ord, V>(map: &mut BTreeMap<K, V>, key: K, value: Option<V>) {
+    match value {
+        Some(value) => {
+            map.insert(key, value);
+        }
+        None => {
+            map.remove(&key);
+        }
+    }
+}
+
+/// Which pieces of state changed since the last commit.
+#[derive(Debug, Default)]
+pub(super) struct Dirty {
+    pub(super) alerts: BTreeSet<AlertKey>,
+    pub(super) incidents: BTreeSet<IncidentId>,
+    pub(super) notices: BTreeSet<NoticeId>,
+    pub(super) actions: BTreeSet<ActionId>,
+    pub(super) cooldowns: BTreeSet<(TargetId, Axis)>,
+    pub(super) days: BTreeSet<u32>,
+}
+
+impl Dirty {
+    /// Marks what the changes are about as changed again.
+    pub(super) fn give_back(&mut self, changes: Vec<Change>) {
+        for change in changes {
+            match change {
+                Change::Alert(key, _) => drop(self.alerts.insert(key)),
+                Change::Incident(id, _) => drop(self.incidents.insert(id)),
+                Change::Notice(id, _) => drop(self.notices.insert(id)),
+                Change::Action(id, _) => drop(self.actions.insert(id)),
+                Change::Cooldown(target, axis, _) => drop(self.cooldowns.insert((target, axis))),
+                Change::Numbered(day, _) => drop(self.days.insert(day)),
+            }
+        }
+    }
+
+    /// The changed pieces as they are now. An inactive alert holds nothing worth keeping.
+    pub(super) fn into_changes(self, state: &State) -> Vec<Change> {
+        let alerts = self.alerts.into_iter().map(|key| {
+            let alert = state.alert(&key).filter(|alert| alert.state != AlertState::Inactive).cloned();
+            Change::Alert(key, alert)
+        });
+        let incidents = self.incidents.into_iter().map(|id| {
+            let incident = state.incidents.get(&id).cloned().map(Box::new);
+            Change::Incident(id, incident)
+        });
+        let notices = self.notices.into_iter().map(|id| {
+            let notice = state.outbox.get(&id).cloned().map(Box::new);
+            Change::Notice(id, notice)
+        });
+        let actions = self.actions.into_iter().map(|id| {
+            let action = state.actions.get(&id).cloned().map(Box::new);
+            Change::Action(id, action)
+        });
+        let cooldowns = self.cooldowns.into_iter().map(|key| {
+            let until = state.cooldowns.get(&key).copied();
+            Change::Cooldown(key.0, key.1, until)
+        });
+        let days = self
+            .days
+            .into_iter()
+            .filter_map(|day| state.numbered.get(&day).map(|count| Change::Numbered(day, *count)));
+        alerts.chain(incidents).chain(notices).chain(actions).chain(cooldowns).chain(days).collect()
+    }
+}

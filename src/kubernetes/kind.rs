@@ -1,0 +1,70 @@
+//! Kinds of workloads and where the API serves them. Owns the way from a kind's name to a path.
+
+use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet, StatefulSet};
+use k8s_openapi::api::core::v1::ReplicationController;
+use kube::core::{ApiResource, GroupVersionKind};
+use kube::discovery;
+
+use super::client::Cluster;
+use super::failure::Call;
+use crate::domain::scaling::ClusterFailure;
+
+impl Cluster {
+    /// Where a kind is served. Kinds beyond the built-in ones are looked for once: `Rollout` in every group's preferred
+    /// version, `Rollout.v1alpha1.argoproj.io` (kubectl's spelling) exactly there.
+    pub(super) async fn kind(&self, name: &str) -> Result<ApiResource, ClusterFailure> {
+        if let Some(built_in) = built_in(name) {
+            return Ok(built_in);
+        }
+        if let Some(known) = self.known_kind(name) {
+            return Ok(known);
+        }
+        let mut parts = name.splitn(3, '.');
+        let found = match (parts.next(), parts.next(), parts.next()) {
+            (Some(kind), Some(version), Some(group)) => {
+                let wanted = GroupVersionKind::gvk(group, version, kind);
+                self.call(Call::Read, discovery::pinned_kind(&self.client, &wanted)).await?.0
+            }
+            _ => self.search(name).await?,
+        };
+        self.remember_kind(name, Some(&found));
+        Ok(found)
+    }
+
+    async fn search(&self, kind: &str) -> Result<ApiResource, ClusterFailure> {
+        let groups = self.call(Call::Read, self.client.list_api_groups()).await?.groups;
+        let mut otherwise = ClusterFailure::NotFound;
+        for group in groups {
+            let Some(version) = group.preferred_version.as_ref().or(group.versions.first()) else { continue };
+            let listing = self.client.list_api_group_resources(&version.group_version);
+            let resources = match self.call(Call::Read, listing).await {
+                Ok(list) => list.resources,
+                // One broken aggregated API must not hide the others, and what it may serve is unknown.
+                Err(failure) => {
+                    otherwise = failure;
+                    continue;
+                }
+            };
+            let Some(found) = resources.iter().find(|r| r.kind == kind && !r.name.contains('/')) else {
+                continue;
+            };
+            let scale = format!("{}/scale", found.name);
+            if resources.iter().any(|resource| resource.name == scale) {
+                let wanted = GroupVersionKind::gvk(&group.name, &version.version, kind);
+                return Ok(ApiResource::from_gvk_with_plural(&wanted, &found.name));
+            }
+            otherwise = ClusterFailure::NotScalable;
+        }
+        Err(otherwise)
+    }
+}
+
+fn built_in(kind: &str) -> Option<ApiResource> {
+    match kind {
+        "Deployment" => Some(ApiResource::erase::<Deployment>(&())),
+        "StatefulSet" => Some(ApiResource::erase::<StatefulSet>(&())),
+        "ReplicaSet" => Some(ApiResource::erase::<ReplicaSet>(&())),
+        "ReplicationController" => Some(ApiResource::erase::<ReplicationController>(&())),
+        _ => None,
+    }
+}

@@ -1,0 +1,260 @@
+//! Looking at a workload: its scale, its template, its pods. Owns what of them counts; writes nothing.
+
+use k8s_openapi::api::autoscaling::v1::Scale;
+use k8s_openapi::api::core::v1::{Pod, PodCondition};
+use kube::api::{Api, ListParams};
+use kube::core::{ApiResource, DynamicObject};
+use serde_json::Value;
+
+use super::client::Cluster;
+use super::failure::Call;
+use super::resources::{SizedContainer, has_sizes, size_of};
+use super::rollout;
+use crate::domain::name::TargetId;
+use crate::domain::scaling::{ClusterFailure, ContainerSize, PodSnapshot, ResizeState, WorkloadSnapshot};
+
+impl Cluster {
+    /// Looks at a workload of any kind that has a `scale` subresource.
+    ///
+    /// The version it carries is the one read first, so that a change made while looking makes a later write fail.
+    /// Ready replicas are counted from the pods where the workload has a selector.
+    pub async fn look(&self, target: &TargetId) -> Result<WorkloadSnapshot, ClusterFailure> {
+        let kind = self.kind(&target.kind).await?;
+        let workloads = self.workloads(&kind, target);
+        let scale = self.scale(&workloads, target).await?;
+        let (workload, pods, in_place_resize) = tokio::try_join!(
+            self.call(Call::Read, workloads.get(&target.name)),
+            self.pods(target, &kind, &scale),
+            self.offers_resize(),
+        )?;
+        if is_owned_replica_set(&kind, &workload) {
+            return Err(ClusterFailure::NotScalable);
+        }
+        let replicas = wanted(&scale);
+        let ready = match &pods {
+            Some(pods) => pods.iter().filter(|pod| pod.ready).count(),
+            None => count(workload.data.pointer("/status/readyReplicas")),
+        };
+        Ok(WorkloadSnapshot {
+            target: target.clone(),
+            uid: workload.metadata.uid.as_deref().unwrap_or_default().into(),
+            resource_version: scale.metadata.resource_version.unwrap_or_default().into(),
+            replicas,
+            ready_replicas: u32::try_from(ready).unwrap_or(u32::MAX),
+            rollout_in_progress: rollout::in_progress(
+                &kind.kind,
+                workload.metadata.generation,
+                &workload.data,
+                replicas,
+            ),
+            containers: template_sizes(&workload),
+            pods: pods.unwrap_or_default(),
+            in_place_resize,
+        })
+    }
+
+    pub(super) fn workloads(&self, kind: &ApiResource, target: &TargetId) -> Api<DynamicObject> {
+        Api::namespaced_with(self.client.clone(), &target.namespace, kind)
+    }
+
+    /// The workload's scale; an object without one is `NotScalable`, as opposed to one that is not there.
+    pub(super) async fn scale(
+        &self,
+        workloads: &Api<DynamicObject>,
+        target: &TargetId,
+    ) -> Result<Scale, ClusterFailure> {
+        match self.call(Call::Read, workloads.get_scale(&target.name)).await {
+            Err(ClusterFailure::NotFound) => {
+                // A kind whose definition was replaced is looked for again next time.
+                self.remember_kind(&target.kind, None);
+                match self.call(Call::Read, workloads.get(&target.name)).await {
+                    Ok(_) => Err(ClusterFailure::NotScalable),
+                    Err(failure) => Err(failure),
+                }
+            }
+            other => other,
+        }
+    }
+
+    /// The pods that are the workload's and not on their way out; none where it has no selector, which would match
+    /// every pod of the namespace.
+    pub(super) async fn pods(
+        &self,
+        target: &TargetId,
+        kind: &ApiResource,
+        scale: &Scale,
+    ) -> Result<Option<Vec<PodSnapshot>>, ClusterFailure> {
+        let selector =
+            scale.status.as_ref().and_then(|status| status.selector.as_deref()).unwrap_or_default();
+        if selector.is_empty() {
+            return Ok(None);
+        }
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), &target.namespace);
+        let list = self.call(Call::Read, pods.list(&ListParams::default().labels(selector))).await?;
+        let workload = scale.metadata.uid.as_deref();
+        let ours = list.items.iter().filter(|pod| is_live(pod) && belongs(pod, &kind.kind, workload));
+        Ok(Some(ours.map(snapshot).collect()))
+    }
+}
+
+/// The replicas a scale asks for; a zero is left out on the wire.
+pub(super) fn wanted(scale: &Scale) -> u32 {
+    let replicas = scale.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(0);
+    u32::try_from(replicas).unwrap_or(0)
+}
+
+/// What the template gives each container; nothing where the kind has no pod template in the usual place.
+pub(super) fn template_sizes(workload: &DynamicObject) -> Vec<ContainerSize> {
+    let containers = workload.data.pointer("/spec/template/spec/containers");
+    let containers: Vec<SizedContainer> =
+        containers.and_then(|list| serde_json::from_value(list.clone()).ok()).unwrap_or_default();
+    containers.iter().map(|container| size_of(&container.name, container.resources.as_ref())).collect()
+}
+
+/// A Deployment undoes whatever is written to a `ReplicaSet` of its own.
+fn is_owned_replica_set(kind: &ApiResource, workload: &DynamicObject) -> bool {
+    let owners = workload.metadata.owner_references.iter().flatten();
+    kind.kind == "ReplicaSet" && owners.into_iter().any(|owner| owner.controller == Some(true))
+}
+
+fn count(value: Option<&Value>) -> usize {
+    value.and_then(Value::as_u64).and_then(|count| usize::try_from(count).ok()).unwrap_or(0)
+}
+
+fn is_live(pod: &Pod) -> bool {
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    pod.metadata.deletion_timestamp.is_none() && !matches!(phase, Some("Succeeded" | "Failed"))
+}
+
+/// Whether a pod that fits the selector is the workload's: a job's pod with the same labels must not be resized with
+/// it. Kinds whose way of making pods is not known are taken at their selector.
+fn belongs(pod: &Pod, kind: &str, workload: Option<&str>) -> bool {
+    let mut owners = pod.metadata.owner_references.iter().flatten();
+    let owner = owners.find(|owner| owner.controller == Some(true));
+    match kind {
+        "Deployment" => owner.is_some_and(|owner| owner.kind == "ReplicaSet"),
+        "StatefulSet" | "ReplicaSet" | "ReplicationController" => {
+            owner.is_some_and(|owner| Some(owner.uid.as_str()) == workload)
+        }
+        _ => true,
+    }
+}
+
+fn snapshot(pod: &Pod) -> PodSnapshot {
+    let containers = sizes(pod);
+    PodSnapshot {
+        name: pod.metadata.name.clone().unwrap_or_default().into(),
+        uid: pod.metadata.uid.clone().unwrap_or_default().into(),
+        resource_version: pod.metadata.resource_version.clone().unwrap_or_default().into(),
+        ready: condition(pod, "Ready").is_some_and(|ready| ready.status == "True"),
+        resize: resize_state(pod, &containers),
+        containers,
+    }
+}
+
+fn sizes(pod: &Pod) -> Vec<ContainerSize> {
+    let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
+    containers.map(|container| size_of(&container.name, container.resources.as_ref())).collect()
+}
+
+fn condition<'p>(pod: &'p Pod, kind: &str) -> Option<&'p PodCondition> {
+    pod.status.as_ref()?.conditions.as_ref()?.iter().find(|condition| condition.type_ == kind)
+}
+
+/// How far a resize has come.
+///
+/// Right after an accepted write no condition says anything yet: then a status that has not seen the newest spec, or
+/// running containers whose size is another than the spec's, tell that it is under way.
+fn resize_state(pod: &Pod, wanted: &[ContainerSize]) -> ResizeState {
+    let generation = pod.metadata.generation.unwrap_or(0);
+    let is_current = |condition: &&PodCondition| {
+        condition.status == "True" && condition.observed_generation.is_none_or(|seen| seen >= generation)
+    };
+    if let Some(pending) = condition(pod, "PodResizePending").filter(is_current) {
+        return match pending.reason.as_deref() {
+            Some("Infeasible") => ResizeState::Infeasible,
+            _ => ResizeState::Deferred,
+        };
+    }
+    let status = pod.status.as_ref();
+    let unseen = status.and_then(|status| status.observed_generation).is_some_and(|seen| seen < generation);
+    if unseen || condition(pod, "PodResizeInProgress").is_some_and(|state| state.status == "True") {
+        return ResizeState::InProgress;
+    }
+    let running = status.iter().flat_map(|status| status.container_statuses.iter().flatten());
+    let differs = running.filter(|container| container.resources.is_some()).any(|container| {
+        let actual = size_of(&container.name, container.resources.as_ref());
+        let known = wanted.iter().find(|wanted| wanted.name == actual.name);
+        known.is_some_and(|wanted| !has_sizes(std::slice::from_ref(wanted), &[actual]))
+    });
+    if differs { ResizeState::InProgress } else { ResizeState::Settled }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn pod(status: &Value) -> Pod {
+        serde_json::from_value(json!({
+            "metadata": {"name": "a", "generation": 2},
+            "spec": {"containers": [{"name": "app", "resources": {"requests": {"cpu": "625m"}, "limits": {"cpu": "1"}}}]},
+            "status": status,
+        }))
+        .unwrap()
+    }
+
+    fn state(status: &Value) -> ResizeState {
+        let pod = pod(status);
+        resize_state(&pod, &sizes(&pod))
+    }
+
+    fn running(cpu: &str) -> Value {
+        json!([{"name": "app", "image": "", "imageID": "", "ready": true, "restartCount": 0,
+                "resources": {"requests": {"cpu": cpu}, "limits": {"cpu": "1"}}}])
+    }
+
+    #[test]
+    fn a_resize_is_as_far_as_the_kubelet_says() {
+        let pending = |reason: &str| json!({"conditions": [{"type": "PodResizePending", "status": "True", "reason": reason}]});
+        assert_eq!(state(&pending("Deferred")), ResizeState::Deferred);
+        assert_eq!(state(&pending("Infeasible")), ResizeState::Infeasible);
+        let both = json!({"conditions": [{"type": "PodResizeInProgress", "status": "True"},
+                                         {"type": "PodResizePending", "status": "True", "reason": "Deferred"}]});
+        assert_eq!(state(&both), ResizeState::Deferred);
+        let doing =
+            json!({"conditions": [{"type": "PodResizeInProgress", "status": "True", "reason": "Error"}]});
+        assert_eq!(state(&doing), ResizeState::InProgress);
+        assert_eq!(state(&json!({})), ResizeState::Settled);
+    }
+
+    #[test]
+    fn before_the_kubelet_says_anything_the_difference_tells() {
+        assert_eq!(state(&json!({"containerStatuses": running("500m")})), ResizeState::InProgress);
+        assert_eq!(state(&json!({"containerStatuses": running("0.625")})), ResizeState::Settled);
+        assert_eq!(
+            state(&json!({"observedGeneration": 1, "containerStatuses": running("625m")})),
+            ResizeState::InProgress
+        );
+        let stale = json!({"observedGeneration": 2, "containerStatuses": running("625m"), "conditions":
+            [{"type": "PodResizePending", "status": "True", "reason": "Infeasible", "observedGeneration": 1}]});
+        assert_eq!(state(&stale), ResizeState::Settled, "that was about an earlier size");
+    }
+
+    #[test]
+    fn only_the_workloads_own_live_pods_count() {
+        let with = |owner: Value, more: Value| {
+            let mut pod = json!({"metadata": {"name": "a", "ownerReferences": [owner]}});
+            pod["status"] = more;
+            serde_json::from_value::<Pod>(pod).unwrap()
+        };
+        let owner = |kind: &str, uid: &str| json!({"apiVersion": "v1", "kind": kind, "name": "x", "uid": uid, "controller": true});
+        let set = with(owner("ReplicaSet", "r"), json!({"phase": "Running"}));
+        assert!(is_live(&set) && belongs(&set, "Deployment", Some("d")));
+        assert!(!belongs(&set, "StatefulSet", Some("s")));
+        assert!(!belongs(&with(owner("Job", "j"), json!({})), "Deployment", Some("d")));
+        assert!(belongs(&with(owner("StatefulSet", "s"), json!({})), "StatefulSet", Some("s")));
+        assert!(!is_live(&with(owner("ReplicaSet", "r"), json!({"phase": "Failed"}))));
+    }
+}

@@ -1,0 +1,189 @@
+//! The configured channels: one attempt to deliver one notice. Owns the HTTP client and the choice of the channel;
+//! knows nothing of queues, retries and failover.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::header::HeaderName;
+use secrecy::ExposeSecret as _;
+use serde::Serialize;
+
+use crate::config::secret::SecretSource;
+use crate::config::settings::{ChannelSettings, PagerDutySettings, SlackSettings, WebhookSettings};
+use crate::domain::name::ChannelName;
+use crate::domain::notice::{Attempt, Communication, DeliveryReason, Notice};
+use crate::domain::template::Escape;
+
+use super::email::{self, Addresses};
+use super::render::{Message, Wording};
+use super::smtp::Mailer;
+use super::status::{Post, post};
+use super::{NotifyError, pagerduty, slack, webhook};
+
+/// How long one HTTP request may take.
+const REQUEST_WITHIN: Duration = Duration::from_secs(10);
+
+/// The shortest part of a URL that is taken for a secret: a shorter one is in every text.
+const SHORTEST_SECRET: usize = 6;
+
+/// The configured channels.
+#[derive(Debug)]
+pub struct Channels {
+    by_name: BTreeMap<ChannelName, Channel>,
+    wording: Wording,
+    public_url: Option<Arc<str>>,
+    client: reqwest::Client,
+}
+
+#[derive(Debug)]
+enum Channel {
+    Slack(SlackSettings),
+    Email(Box<(Mailer, Addresses)>),
+    PagerDuty(PagerDutySettings),
+    Webhook(WebhookSettings),
+}
+
+impl Channels {
+    /// Sets the channels up; connects to none of them and reads no secret yet. A TLS provider has to be installed.
+    pub fn new(
+        channels: &BTreeMap<ChannelName, ChannelSettings>,
+        communication: &Communication,
+        public_url: Option<&str>,
+    ) -> Result<Self, NotifyError> {
+        let client = reqwest::Client::builder()
+            .timeout(REQUEST_WITHIN)
+            .redirect(reqwest::redirect::Policy::none())
+            .user_agent(concat!("runbookd/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(NotifyError::Client)?;
+        let by_name = channels
+            .iter()
+            .map(|(name, settings)| Ok((name.clone(), Channel::new(name, settings)?)))
+            .collect::<Result<_, NotifyError>>()?;
+        let wording = Wording::new(communication)?;
+        Ok(Self { by_name, wording, public_url: public_url.map(Arc::from), client })
+    }
+
+    /// Tries once to deliver a notice to its channel.
+    pub async fn deliver(&self, notice: &Notice) -> Attempt {
+        match self.by_name.get(&notice.channel) {
+            None => Attempt::Refused {
+                reason: DeliveryReason::NoSuchChannel,
+                detail: format!("no channel `{}` is configured", notice.channel).into(),
+            },
+            Some(Channel::Slack(settings)) => self.slack(settings, notice).await,
+            Some(Channel::Email(mail)) => self.email(&mail.0, &mail.1, notice).await,
+            Some(Channel::PagerDuty(settings)) => self.pagerduty(settings, notice).await,
+            Some(Channel::Webhook(settings)) => self.webhook(settings, notice).await,
+        }
+    }
+
+    fn message<'n>(&self, notice: &'n Notice, escape: Escape) -> Message<'n> {
+        let message = self.wording.message(notice, escape, self.public_url.as_deref());
+        if let Some(error) = &message.template_error {
+            tracing::warn!(notice = %notice.id, %error, "a template could not be filled, plain words went out");
+        }
+        message
+    }
+
+    async fn slack(&self, settings: &SlackSettings, notice: &Notice) -> Attempt {
+        let body = encoded(&slack::body(&self.message(notice, Escape::Mrkdwn)));
+        match self.post_to_secret(&settings.webhook_url, &[], body).await {
+            Ok(answer) => slack::judge(&answer),
+            Err(attempt) => attempt,
+        }
+    }
+
+    async fn webhook(&self, settings: &WebhookSettings, notice: &Notice) -> Attempt {
+        let body = encoded(&webhook::body(&self.message(notice, Escape::Text)));
+        let headers = [(webhook::IDEMPOTENCY_KEY, notice.id.as_str())];
+        match self.post_to_secret(&settings.url, &headers, body).await {
+            Ok(answer) => answer.attempt(),
+            Err(attempt) => attempt,
+        }
+    }
+
+    /// Posts to a URL that is a secret itself.
+    async fn post_to_secret(
+        &self,
+        url: &SecretSource,
+        headers: &[(HeaderName, &str)],
+        body: Vec<u8>,
+    ) -> Result<super::status::Answer, Attempt> {
+        let url = url.read().map_err(|error| unread(&error.to_string()))?;
+        let url = url.expose_secret();
+        let path = url.split_once("://").and_then(|(_, rest)| rest.find('/').map(|at| &rest[at..]));
+        let mut secrets = vec![url];
+        secrets.extend(path.into_iter().flat_map(|path| [path, path.trim_start_matches('/')]));
+        secrets.extend(path.and_then(|path| path.rsplit(['/', '=']).next()));
+        secrets.retain(|secret| secret.len() >= SHORTEST_SECRET);
+        post(&self.client, Post { url, headers, secrets: &secrets }, body).await
+    }
+
+    async fn email(&self, mailer: &Mailer, addresses: &Addresses, notice: &Notice) -> Attempt {
+        let text = self.message(notice, Escape::Text);
+        let html = self.message(notice, Escape::Html);
+        match email::mail(&text, &html, addresses) {
+            Ok(mail) => mailer.send(&mail).await,
+            Err(error) => {
+                Attempt::Refused { reason: DeliveryReason::NotRendered, detail: error.to_string().into() }
+            }
+        }
+    }
+
+    /// Sends every event; each states its whole meaning, so all are repeated where one was not accepted.
+    async fn pagerduty(&self, settings: &PagerDutySettings, notice: &Notice) -> Attempt {
+        let events = pagerduty::events(&self.message(notice, Escape::Text));
+        if events.is_empty() {
+            return Attempt::NothingToSend;
+        }
+        let routing_key = match settings.routing_key.read() {
+            Ok(key) => key,
+            Err(error) => return unread(&error.to_string()),
+        };
+        let secrets = [routing_key.expose_secret()];
+        let url = pagerduty::url(&settings.url);
+        let target = Post { url: &url, headers: &[], secrets: &secrets };
+        let mut outcome = Attempt::Accepted;
+        for event in &events {
+            let body = encoded(&pagerduty::with_routing_key(event, routing_key.expose_secret()));
+            let attempt = match post(&self.client, target, body).await {
+                Ok(answer) => pagerduty::judge(&answer),
+                Err(attempt) => attempt,
+            };
+            match attempt {
+                // Until this one got through, the others have to wait: it may be the same reason for all.
+                Attempt::Failed { .. } => return attempt,
+                Attempt::Refused { .. } => outcome = attempt,
+                Attempt::Accepted | Attempt::NothingToSend => {}
+            }
+        }
+        outcome
+    }
+}
+
+impl Channel {
+    fn new(name: &ChannelName, settings: &ChannelSettings) -> Result<Self, NotifyError> {
+        Ok(match settings {
+            ChannelSettings::Slack(slack) => Self::Slack(slack.clone()),
+            ChannelSettings::Email(email) => {
+                let addresses = Addresses::read(&email.from, &email.to)
+                    .map_err(|address| NotifyError::Address { channel: name.clone(), address })?;
+                Self::Email(Box::new((Mailer::new(email.clone()), addresses)))
+            }
+            ChannelSettings::PagerDuty(pagerduty) => Self::PagerDuty(pagerduty.clone()),
+            ChannelSettings::Webhook(webhook) => Self::Webhook(webhook.clone()),
+        })
+    }
+}
+
+/// A secret's file may appear, so this is not the end.
+fn unread(detail: &str) -> Attempt {
+    Attempt::Failed { reason: DeliveryReason::NotRendered, detail: detail.into(), retry_after: None }
+}
+
+fn encoded(body: &impl Serialize) -> Vec<u8> {
+    // Bodies are strings, numbers and maps of strings, which always encode.
+    serde_json::to_vec(body).unwrap_or_default()
+}

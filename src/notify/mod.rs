@@ -1,0 +1,42 @@
+//! Telling people: a notice becomes a Slack message, a mail, PagerDuty events or a webhook's body, and is sent once.
+//! Owns how a message looks and what a receiver's answer means; when to send, again or elsewhere is the outbox's
+//! business. One attempt is one call of [`channels::Channels::deliver`].
+//!
+//! To add a channel: a body (see `slack.rs`), a reading of its answers, an arm in `channels.rs`, golden files.
+
+pub mod channels;
+pub mod email;
+pub mod html;
+pub mod pagerduty;
+pub mod render;
+pub mod slack;
+pub mod smtp;
+pub mod status;
+pub mod webhook;
+
+use crate::domain::name::ChannelName;
+use crate::domain::template::TemplateError;
+
+/// Why the channels cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum NotifyError {
+    /// A template of the communication plan is wrong.
+    #[error("the template `{name}`: {source}")]
+    Template {
+        /// `initial_alert` or `status_update`.
+        name: &'static str,
+        /// What is wrong with it.
+        source: TemplateError,
+    },
+    /// The HTTP client cannot be made: the system has no certificates to trust.
+    #[error("no HTTP client for notices: {0}")]
+    Client(#[source] reqwest::Error),
+    /// A channel's own address cannot be read.
+    #[error("channel `{channel}`: `{address}` is not a mail address")]
+    Address {
+        /// The channel.
+        channel: ChannelName,
+        /// What was written.
+        address: String,
+    },
+}

@@ -1,0 +1,63 @@
+//! Records: how a change is written as a row (kind, key, body) and read back. Owns the record form only.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::domain::Timestamp;
+use crate::domain::change::Change;
+use crate::domain::name::TargetId;
+use crate::domain::scaling::Axis;
+
+use super::StoreError;
+
+/// A row to put, or to delete where there is no body.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Row {
+    pub(super) kind: &'static str,
+    pub(super) key: String,
+    pub(super) body: Option<String>,
+}
+
+impl Row {
+    pub(super) fn from_change(change: &Change) -> Result<Self, StoreError> {
+        match change {
+            Change::Alert(key, alert) => row("alert", &json("alert", key)?, alert.as_ref()),
+            Change::Incident(id, incident) => row("incident", id.as_str(), incident.as_ref()),
+            Change::Notice(id, notice) => row("notice", id.as_str(), notice.as_ref()),
+            Change::Action(id, action) => row("action", id.as_str(), action.as_ref()),
+            Change::Cooldown(target, axis, until) => {
+                row("cooldown", &json("cooldown", &(target, axis))?, until.as_ref())
+            }
+            Change::Numbered(day, count) => row("numbered", &day.to_string(), Some(count)),
+        }
+    }
+
+    /// The change that a stored row stands for; `None` for a kind that an older version no longer wrote.
+    pub(super) fn into_change(kind: &str, key: &str, body: &str) -> Result<Option<Change>, StoreError> {
+        Ok(Some(match kind {
+            "alert" => Change::Alert(parse(kind, key)?, Some(parse(kind, body)?)),
+            "incident" => Change::Incident(key.into(), Some(parse(kind, body)?)),
+            "notice" => Change::Notice(key.into(), Some(parse(kind, body)?)),
+            "action" => Change::Action(key.into(), Some(parse(kind, body)?)),
+            "cooldown" => {
+                let (target, axis): (TargetId, Axis) = parse(kind, key)?;
+                Change::Cooldown(target, axis, Some(parse::<Timestamp>(kind, body)?))
+            }
+            "numbered" => Change::Numbered(parse(kind, key)?, parse(kind, body)?),
+            _ => return Ok(None),
+        }))
+    }
+}
+
+fn row<T: Serialize>(kind: &'static str, key: &str, value: Option<&T>) -> Result<Row, StoreError> {
+    let body = value.map(|value| json(kind, value)).transpose()?;
+    Ok(Row { kind, key: key.to_owned(), body })
+}
+
+fn json<T: Serialize>(kind: &str, value: &T) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(|source| StoreError::Record { kind: kind.into(), source })
+}
+
+fn parse<T: DeserializeOwned>(kind: &str, text: &str) -> Result<T, StoreError> {
+    serde_json::from_str(text).map_err(|source| StoreError::Record { kind: kind.into(), source })
+}

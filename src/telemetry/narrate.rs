@@ -1,0 +1,58 @@
+//! Narration: the engine's reports as log lines and counts. One line a decision, a constant message with fields.
+
+use tracing::{info, warn};
+
+use crate::domain::alert::AlertChange;
+use crate::domain::scaling::ActionState;
+use crate::engine::report::Report;
+
+use super::metrics::{Metrics, ReasonLabels, ScalingLabels};
+
+/// Logs and counts a decision.
+pub fn narrate(report: &Report, metrics: &Metrics) {
+    match report {
+        Report::Alert { rule, series, change, reason, value } => {
+            let change = match change {
+                AlertChange::Same => "same",
+                AlertChange::Pending => "pending",
+                AlertChange::Withdrawn => "withdrawn",
+                AlertChange::Fired(_) => "firing",
+                AlertChange::Worsened(_) => "worsened",
+                AlertChange::Eased(_) => "eased",
+                AlertChange::Resolved => "resolved",
+            };
+            info!(%rule, %series, change, %reason, value = value.unwrap_or(f64::NAN), "alert moved");
+        }
+        Report::Incident { id, event, severity, headline, channels } => {
+            info!(incident = %id, %event, %severity, %headline, channels, "incident told");
+        }
+        Report::Scaling { action, target, axis, state, change, evidence } => {
+            let reason = match state {
+                ActionState::Refused { reason, .. } => reason.as_str(),
+                ActionState::NotReady { .. } => "not_ready",
+                ActionState::Planned
+                | ActionState::Applied { .. }
+                | ActionState::Verified { .. }
+                | ActionState::DryRun { .. } => "",
+            };
+            let outcome = state.as_str();
+            info!(%action, %target, %axis, state = outcome, reason, %change, %evidence, "scaling action moved");
+            metrics
+                .scaling_actions
+                .get_or_create(&ScalingLabels { axis: axis.as_str(), outcome, reason })
+                .inc();
+        }
+        Report::Held { target, axis, reason } => {
+            info!(%target, %axis, %reason, "scaling step held");
+            metrics.scaling_held.get_or_create(&ReasonLabels { reason: reason.as_str() }).inc();
+        }
+        Report::Sight { blind } => {
+            metrics.blind.set(i64::from(*blind));
+            if *blind {
+                warn!("blind: no query was answered; nothing resolves or scales until one is");
+            } else {
+                info!("sees again: a query was answered");
+            }
+        }
+    }
+}
