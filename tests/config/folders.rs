@@ -96,7 +96,7 @@ fn check_prints_what_is_loaded_or_what_is_wrong() {
     assert!(text.contains(
         "monitoring/system/cpu_usage            > 70 %    > 90 %    0s   service_outage  monitoring.yaml:"
     ));
-    assert!(text.contains("8 rules, 8 queries") && text.contains("email (email)"), "{text}");
+    assert!(text.contains("8 rules, 9 queries") && text.contains("email (email)"), "{text}");
     let (code, text) = check(&config, &root.join("tests/invalid/equal_thresholds.yaml"), Output::Human);
     assert_eq!(code, 1);
     assert!(text.contains("error[impossible-threshold]"), "{text}");

@@ -153,11 +153,7 @@ fn metric_of(trigger: &Arc<str>, catalogue: &Catalogue) -> Arc<str> {
     found.unwrap_or(&names[0]).as_str().into()
 }
 
-fn target(
-    reader: &Reader<'_>,
-    node: &Node,
-    queries: &mut BTreeMap<QueryId, Query>,
-) -> Option<Target> {
+fn target(reader: &Reader<'_>, node: &Node, queries: &mut BTreeMap<QueryId, Query>) -> Option<Target> {
     let walk = reader.walk;
     let fields = walk.fields(node, TARGET_KEYS);
     let service = walk.required(&fields, "service", node.span, "service: checkout");
