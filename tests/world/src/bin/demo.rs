@@ -49,6 +49,10 @@ async fn main() -> ExitCode {
     };
     if let Err(error) = played {
         eprintln!("the story broke off: {error:#}");
+        let log = story.daemon.log();
+        let tail: Vec<&str> = log.lines().rev().take(40).collect();
+        eprintln!("the daemon's last words:");
+        tail.iter().rev().for_each(|line| eprintln!("  {line}"));
         return ExitCode::FAILURE;
     }
     story.say("the story is told");
