@@ -5,10 +5,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use jiff::Timestamp;
 use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::daemon::Daemon;
+use crate::journal::Entry;
 use crate::pagerduty::AlertState;
 use crate::slack::Call;
 use crate::smtp::message::Mail;
@@ -128,12 +130,11 @@ impl Story {
         Ok(())
     }
 
-    /// The load goes on growing; the target rests.
+    /// The step was not enough; the target rests.
     pub async fn held(&mut self) -> anyhow::Result<()> {
-        self.load(330.0)?;
         let text = self.slack("cooldown until").await?;
         ensure!(text.starts_with("NOT SCALED checkout"), "a held step should say so: {text}");
-        self.say(&format!("load grows further     Slack      {text}"));
+        self.say(&format!("the load grew further  Slack      {text}"));
         Ok(())
     }
 
@@ -148,8 +149,13 @@ impl Story {
             })
         };
         self.stage.kubernetes.until(PATIENCE, larger).await?;
-        let resized = |it: &crate::kubernetes::Exchange| it.resource == "pods/resize" && it.code == Some(200);
-        ensure!(self.stage.kubernetes.journal().iter().any(resized), "the pods were not resized in place");
+        let in_place =
+            |it: &crate::kubernetes::Exchange| it.resource == "pods/resize" && it.code == Some(200);
+        self.stage
+            .kubernetes
+            .await_exchange(PATIENCE, in_place)
+            .await
+            .context("no pod was resized in place")?;
         self.say(
             "memory crosses 80 %    cluster    checkout pods resized in place: 1 → 1.25 cores, 1 → 1.25 GB",
         );
@@ -160,19 +166,24 @@ impl Story {
 
     /// The load falls.
     pub async fn all_clear(&mut self) -> anyhow::Result<()> {
+        let fell = Timestamp::now();
         self.load(40.0)?;
         self.stage.shop.set_memory(SERVICE, 0.0)?;
-        let text = self.slack("RESOLVED checkout").await?;
-        self.say(&format!("the load falls         Slack      {text}"));
-        let over = |mail: &Mail| mail.header("X-Runbookd-Event").is_some_and(|event| event == "resolved");
-        let mail = self.mail(over).await?;
+        let over =
+            |entry: &Entry<Call>| entry.at > fell && entry.body.text().starts_with("RESOLVED checkout");
+        let call = self.stage.slack.journal.wait_for_entry(over, PATIENCE).await?;
+        self.say(&format!("the load falls         Slack      {}", call.body.text()));
+        let over = |entry: &Entry<Mail>| {
+            entry.at > fell && entry.body.header("X-Runbookd-Event") == Some("resolved")
+        };
+        let mail = self.stage.smtp.journal.wait_for_entry(over, PATIENCE).await?.body;
         self.say(&format!(
             "                       email      {}: {}",
             header(&mail, "From"),
             header(&mail, "Subject")
         ));
-        let resolved = |event: &Value| event["event_action"] == "resolve";
-        self.stage.pagerduty.journal.wait_for(resolved, PATIENCE).await?;
+        let resolved = |entry: &Entry<Value>| entry.at > fell && entry.body["event_action"] == "resolve";
+        self.stage.pagerduty.journal.wait_for_entry(resolved, PATIENCE).await?;
         let open = self.stage.pagerduty.open();
         ensure!(open.is_empty(), "PagerDuty still has open alerts: {open:?}");
         let closed = self.stage.pagerduty.alerts();
