@@ -1,0 +1,13 @@
+//! The architecture as a test: who may import whom, what the pure core may not know, how files look, and that the
+//! reference pages say what the program does. ARCHITECTURE.md explains what is enforced here.
+
+#[path = "architecture/files.rs"]
+mod files;
+#[path = "architecture/imports.rs"]
+mod imports;
+#[path = "architecture/pages.rs"]
+mod pages;
+#[path = "architecture/purity.rs"]
+mod purity;
+#[path = "architecture/tree.rs"]
+mod tree;
