@@ -38,8 +38,12 @@ fn no_file_is_named_after_nothing() {
 
 #[test]
 fn nothing_is_left_out_or_left_to_do() {
-    let unfinished =
-        [concat!("to", "do!("), concat!("unimple", "mented!("), concat!("#[ig", "nore"), concat!("FIX", "ME")];
+    let unfinished = [
+        concat!("to", "do!("),
+        concat!("unimple", "mented!("),
+        concat!("#[ig", "nore"),
+        concat!("FIX", "ME"),
+    ];
     let mut findings = Vec::new();
     for file in all() {
         for (at, line) in file.text.lines().enumerate() {
@@ -48,7 +52,10 @@ fn nothing_is_left_out_or_left_to_do() {
             }
         }
     }
-    none(&findings, "Finish it, or take it out: a test that does not run and code that panics are no promises.");
+    none(
+        &findings,
+        "Finish it, or take it out: a test that does not run and code that panics are no promises.",
+    );
 }
 
 #[test]

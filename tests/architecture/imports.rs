@@ -111,13 +111,12 @@ fn nothing_climbs_to_the_crate_by_super() {
     let climbs = Regex::new(r"\b((?:super::)+)").unwrap();
     let mut findings = Vec::new();
     for file in rust_files("src") {
+        // How deep the file's module lies: `src/engine/mod.rs` is `crate::engine`, one below the crate.
         let depth = file.path.trim_end_matches("mod.rs").trim_end_matches('/').matches('/').count();
-        let tests = file.text.find("mod tests {").unwrap_or(file.text.len());
-        let code = file.text.get(..tests).unwrap_or("").lines().count();
-        for line in file.code().take(code) {
-            let deepest = climbs.captures_iter(line.text).map(|found| found[1].matches("super").count()).max();
-            let in_tests = line.text.starts_with("use super::*");
-            if deepest.is_some_and(|climbed| climbed >= depth.max(1)) && !in_tests {
+        for line in file.code_outside_tests() {
+            let deepest =
+                climbs.captures_iter(line.text).map(|found| found[1].matches("super").count()).max();
+            if deepest.is_some_and(|climbed| climbed >= depth.max(1)) {
                 findings.push(format!("{}: {}", line.place, line.text));
             }
         }
@@ -139,7 +138,10 @@ fn each_outside_library_stays_at_home() {
                 }
             }
         }
-        assert!(used, "nothing names {library} any more: take it out of HOMES in tests/architecture/imports.rs");
+        assert!(
+            used,
+            "nothing names {library} any more: take it out of HOMES in tests/architecture/imports.rs"
+        );
     }
     none(
         &findings,

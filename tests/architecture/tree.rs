@@ -28,6 +28,11 @@ impl RustFile {
             .map(|(number, text)| Line { place: format!("{}:{number}", self.path), text })
     }
 
+    /// The same up to the unit tests at the end of the file.
+    pub(crate) fn code_outside_tests(&self) -> impl Iterator<Item = Line<'_>> {
+        self.code().take_while(|line| line.text != "#[cfg(test)]")
+    }
+
     /// The module of the crate that a file below `src/` belongs to: `engine`, or `main` for `src/main.rs`.
     pub(crate) fn module(&self) -> &str {
         let inside = self.path.strip_prefix("src/").unwrap_or(&self.path);
