@@ -1,5 +1,6 @@
 //! The architecture as a test: who may import whom, what the pure core may not know, how files look, and that the
 //! reference pages say what the program does. ARCHITECTURE.md explains what is enforced here.
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail")]
 
 #[path = "architecture/files.rs"]
 mod files;

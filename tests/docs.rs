@@ -2,6 +2,7 @@
 //!
 //! A fence says whose file its block is: ```` ```yaml rules ````, ```` ```yaml config ````, or
 //! ```` ```yaml kubernetes ```` for what this program does not read.
+#![expect(clippy::expect_used, clippy::panic, reason = "a test may fail")]
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -133,7 +133,7 @@ fn what_the_pages_link_to_is_there() {
     let pages =
         ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "SECURITY.md"].map(str::to_owned).into_iter();
     let mut findings = Vec::new();
-    for page in pages.chain(files("docs")).filter(|path| path.ends_with(".md")) {
+    for page in pages.chain(files("docs", "md")) {
         let folder = root().join(&page).parent().expect("a folder").to_owned();
         for found in link.captures_iter(&text(&page)) {
             let target = &found[1];

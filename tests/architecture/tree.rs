@@ -47,9 +47,8 @@ pub(crate) fn root() -> &'static Path {
 
 /// Every Rust file below a folder, in the order of the paths.
 pub(crate) fn rust_files(folder: &str) -> Vec<RustFile> {
-    let files = files(folder).into_iter().filter(|path| path.ends_with(".rs"));
     let read = |path: String| RustFile { text: text(&path), path };
-    files.map(read).collect()
+    files(folder, "rs").into_iter().map(read).collect()
 }
 
 /// The text of a file that has to be there.
@@ -57,8 +56,8 @@ pub(crate) fn text(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("cannot read {path}: {error}"))
 }
 
-/// The paths of every file below a folder.
-pub(crate) fn files(folder: &str) -> Vec<String> {
+/// The paths of every file of one kind below a folder, in order.
+pub(crate) fn files(folder: &str, kind: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut folders: Vec<PathBuf> = vec![root().join(folder)];
     while let Some(folder) = folders.pop() {
@@ -66,14 +65,14 @@ pub(crate) fn files(folder: &str) -> Vec<String> {
             let path = entry.expect("an entry").path();
             if path.is_dir() {
                 folders.push(path);
-            } else {
+            } else if path.extension().is_some_and(|found| found == kind) {
                 let inside = path.strip_prefix(root()).expect("below the root");
                 found.push(inside.to_string_lossy().replace('\\', "/"));
             }
         }
     }
     found.sort();
-    assert!(!found.is_empty(), "{folder} holds no file: the test looks in the wrong place");
+    assert!(!found.is_empty(), "{folder} holds no {kind} file: the test looks in the wrong place");
     found
 }
 
