@@ -158,6 +158,8 @@ pub struct Incident {
     pub severity: Severity,
     /// Where it is in its life.
     pub state: IncidentState,
+    /// The alert that opened it: it names the incident for as long as it lives.
+    pub opened_by: AlertKey,
     /// The alerts in it.
     pub alerts: BTreeMap<AlertKey, Member>,
     /// When it was opened.
@@ -295,11 +297,14 @@ impl Incident {
         self.alerts.values().filter(|member| member.firing).map(|member| member.severity).max()
     }
 
-    /// The alert that stands for the incident: firing before ended, worse before milder, then the oldest.
-    pub fn lead(&self) -> Option<&Member> {
+    /// The alert that stands for the incident: of the firing ones the worst, of those the oldest; the one that opened
+    /// it once none fires.
+    pub fn lead(&self) -> Option<(&AlertKey, &Member)> {
         self.alerts
-            .values()
-            .min_by_key(|member| (!member.firing, std::cmp::Reverse(member.severity), member.since))
+            .iter()
+            .filter(|(_, member)| member.firing)
+            .min_by_key(|(_, member)| (std::cmp::Reverse(member.severity), member.since))
+            .or_else(|| self.alerts.get_key_value(&self.opened_by))
     }
 
     /// What the incident is about in one word: the most telling label's value, or the type's name.

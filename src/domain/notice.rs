@@ -101,6 +101,8 @@ pub struct Facts {
     pub subject: Labels,
     /// The subject in one word: `checkout`.
     pub subject_name: Arc<str>,
+    /// The name of the rule that opened the incident, for what must not change while it lives: a mail's subject.
+    pub opened_by: Arc<str>,
     /// The leading rule's name: `cpu_usage`.
     pub metric: Arc<str>,
     /// The leading alert's value.
