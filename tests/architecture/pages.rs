@@ -65,7 +65,7 @@ const FEWEST_KEYS: usize = 25;
 #[test]
 fn every_metric_is_documented_and_every_documented_metric_is_exported() {
     let (exported, documented) = (exported(), documented());
-    let registered = Regex::new(r#"\bregister(?:_with_unit)?\("([a-z_]+)""#).unwrap();
+    let registered = Regex::new(r#"\bregister(?:_with_unit)?\(\s*"([a-z_]+)""#).unwrap();
     let source = text("src/telemetry/metrics.rs");
     for found in registered.captures_iter(&source) {
         let name = format!("runbookd_{}", &found[1]);
