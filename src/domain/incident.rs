@@ -161,6 +161,7 @@ pub struct Incident {
     /// The alert that opened it: it names the incident for as long as it lives.
     pub opened_by: AlertKey,
     /// The alerts in it.
+    #[serde(with = "pairs")]
     pub alerts: BTreeMap<AlertKey, Member>,
     /// When it was opened.
     pub opened_at: Timestamp,
@@ -180,6 +181,29 @@ pub struct Incident {
     pub next_update_at: Timestamp,
     /// What happened, oldest first.
     pub timeline: Vec<TimelineEntry>,
+}
+
+/// A map whose keys are records themselves, kept as a list of pairs: JSON knows only texts as keys.
+mod pairs {
+    use std::collections::BTreeMap;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<K: Serialize, V: Serialize, S: Serializer>(
+        map: &BTreeMap<K, V>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(map)
+    }
+
+    pub(super) fn deserialize<'de, K, V, D>(deserializer: D) -> Result<BTreeMap<K, V>, D::Error>
+    where
+        K: Deserialize<'de> + Ord,
+        V: Deserialize<'de>,
+        D: Deserializer<'de>,
+    {
+        Ok(Vec::<(K, V)>::deserialize(deserializer)?.into_iter().collect())
+    }
 }
 
 /// Something the daemon or a person did about an incident.

@@ -110,12 +110,9 @@ impl Story {
         let summary = page["payload"]["summary"].as_str().unwrap_or_default();
         self.say(&format!("                       PagerDuty  {summary}"));
         let incident = self.incident().await?;
-        self.say(&format!(
-            "the incident is        {} ({}/incidents/{incident})",
-            incident,
-            self.daemon.url()
-        ));
-        Ok(())
+        self.say(&format!("the incident is        {incident} ({}/incidents/{incident})", self.daemon.url()));
+        // The load goes on growing, so that the step to come will not be enough.
+        self.load(330.0)
     }
 
     /// The trigger has lasted: two replicas more.
