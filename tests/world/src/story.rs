@@ -156,7 +156,7 @@ impl Story {
         self.say(
             "memory crosses 80 %    cluster    checkout pods resized in place: 1 → 1.25 cores, 1 → 1.25 GB",
         );
-        let text = self.slack("SCALED checkout: 1 cores/1 GB").await?;
+        let text = self.slack("SCALED checkout: 1 core/1 GB").await?;
         self.say(&format!("                       Slack      {text}"));
         Ok(())
     }
