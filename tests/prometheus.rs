@@ -1,4 +1,5 @@
 //! The Prometheus adapter against servers that are right, wrong, slow, huge and gone, and against a real one.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};

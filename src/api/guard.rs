@@ -96,7 +96,9 @@ mod tests {
         for host in ["localhost", "localhost:9095", "127.0.0.1:9095", "127.9.9.9", "[::1]:9095", "[::1]"] {
             assert!(is_loopback_host(host), "{host}");
         }
-        for host in ["", "evil.example", "127.0.0.1.evil.example", "10.0.0.1", "[2001:db8::1]", "localhost.evil"] {
+        for host in
+            ["", "evil.example", "127.0.0.1.evil.example", "10.0.0.1", "[2001:db8::1]", "localhost.evil"]
+        {
             assert!(!is_loopback_host(host), "{host}");
         }
     }

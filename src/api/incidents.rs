@@ -43,9 +43,11 @@ pub(super) async fn list(
 ) -> Result<Json<Page<IncidentView>>, Problem> {
     let state = match &filter.state {
         None => None,
-        Some(word) => Some(IncidentState::ALL.into_iter().find(|it| it.as_str() == word).ok_or_else(|| {
-            Problem::new(StatusCode::BAD_REQUEST, format!("`{word}` is no state of an incident"))
-        })?),
+        Some(word) => {
+            Some(IncidentState::ALL.into_iter().find(|it| it.as_str() == word).ok_or_else(|| {
+                Problem::new(StatusCode::BAD_REQUEST, format!("`{word}` is no state of an incident"))
+            })?)
+        }
     };
     let limit = filter.limit.unwrap_or(100).clamp(1, 1000);
     let page = api
@@ -54,7 +56,9 @@ pub(super) async fn list(
             let mut matching: Vec<_> = engine
                 .incidents()
                 .filter(|incident| state.is_none_or(|state| incident.state == state))
-                .filter(|incident| filter.before.as_deref().is_none_or(|before| incident.id.as_str() < before))
+                .filter(|incident| {
+                    filter.before.as_deref().is_none_or(|before| incident.id.as_str() < before)
+                })
                 .collect();
             matching.reverse();
             let more = matching.len() > limit;
@@ -67,7 +71,10 @@ pub(super) async fn list(
     Ok(Json(page))
 }
 
-pub(super) async fn one(State(api): State<Api>, Path(id): Path<String>) -> Result<Json<IncidentView>, Problem> {
+pub(super) async fn one(
+    State(api): State<Api>,
+    Path(id): Path<String>,
+) -> Result<Json<IncidentView>, Problem> {
     find(&api, &id).await.map(Json)
 }
 

@@ -82,6 +82,7 @@ fn render(name: &str, page: &impl Serialize) -> Result<Html<String>, Problem> {
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, format!("the page cannot be written: {error}"))
     };
     let templates = TEMPLATES.as_ref().map_err(failed)?;
-    let rendered = templates.get_template(name).and_then(|template| template.render(minijinja::value::Serde(page)));
+    let rendered =
+        templates.get_template(name).and_then(|template| template.render(minijinja::value::Serde(page)));
     rendered.map(Html).map_err(|error| failed(&error))
 }

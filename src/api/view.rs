@@ -123,9 +123,10 @@ impl IncidentView {
             severity: incident.severity.as_str(),
             incident_type: incident.incident_type.to_string(),
             subject: object(&incident.subject),
-            headline: engine
-                .facts_of(&incident.id, clock::now())
-                .map_or_else(|| incident.subject_name().to_owned(), |facts| headline(&news(incident), &facts)),
+            headline: engine.facts_of(&incident.id, clock::now()).map_or_else(
+                || incident.subject_name().to_owned(),
+                |facts| headline(&news(incident), &facts),
+            ),
             team: incident.team.to_string(),
             alerts: alerts.collect(),
             opened_at: incident.opened_at.to_string(),
@@ -178,7 +179,9 @@ impl TimelineView {
 fn words(what: &Happening) -> (&'static str, String) {
     match what {
         Happening::Opened { headline } => ("opened", headline.to_string()),
-        Happening::AlertJoined { rule, severity } => ("alert_joined", format!("{rule} joined with {severity}")),
+        Happening::AlertJoined { rule, severity } => {
+            ("alert_joined", format!("{rule} joined with {severity}"))
+        }
         Happening::AlertEnded { rule, reason } => ("alert_ended", format!("{rule} ended: {reason}")),
         Happening::SeverityChanged { from, to } => ("severity_changed", format!("{from} → {to}")),
         Happening::Acknowledged => ("acknowledged", "took the incident".into()),

@@ -11,6 +11,7 @@ use crate::config::settings::{ChannelSettings, Settings};
 use crate::config::{Diagnostics, Loaded, load};
 use crate::domain::quantity::{Unit, show_duration};
 use crate::domain::rule::{Condition, Direction, Rule, RuleSet, Thresholds};
+use crate::domain::severity::Severity;
 
 /// How the answer is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -75,7 +76,21 @@ fn machine(result: &Result<Loaded, Diagnostics>, out: &mut dyn Write) -> io::Res
         Ok(loaded) => {
             let rules: Vec<Value> = loaded.rules.rules.values().map(|rule| rule_json(rule)).collect();
             let queries: Vec<Value> = loaded.rules.queries.values().map(|query| json!(query.expr)).collect();
-            json!({ "ok": true, "diagnostics": loaded.warnings, "rules": rules, "queries": queries })
+            let targets = loaded.rules.policy.iter().flat_map(|policy| &policy.targets);
+            let targets: Vec<Value> = targets
+                .map(|one| json!({ "target": one.id.to_string(), "kind": one.id.kind, "service": one.service }))
+                .collect();
+            let channels: Vec<Value> = (loaded.settings.channels.iter())
+                .map(|(name, channel)| json!({ "name": name.as_str(), "kind": channel.kind() }))
+                .collect();
+            json!({
+                "ok": true,
+                "diagnostics": loaded.warnings,
+                "rules": rules,
+                "queries": queries,
+                "targets": targets,
+                "channels": channels,
+            })
         }
     };
     serde_json::to_writer_pretty(&mut *out, &answer)?;
@@ -120,7 +135,6 @@ fn row(rule: &Rule) -> [String; 6] {
         Condition::Threshold(thresholds) => threshold_cells(rule.unit, thresholds),
         Condition::Presence { severity, hold } => {
             let mark = |wanted| if *severity == wanted { "in the query" } else { "-" }.to_owned();
-            use crate::domain::severity::Severity;
             (mark(Severity::Warning), mark(Severity::Critical), show_duration(*hold))
         }
     };
@@ -173,7 +187,8 @@ fn table<const N: usize>(head: &[String; N], rows: &[[String; N]], out: &mut dyn
     for row in [head].into_iter().chain(rows) {
         let mut line = String::new();
         for (cell, width) in row.iter().zip(&widths) {
-            line.push_str(&format!("{cell:width$}  "));
+            line.push_str(cell);
+            line.extend(std::iter::repeat_n(' ', width + 2 - cell.chars().count()));
         }
         writeln!(out, "{}", line.trim_end())?;
     }

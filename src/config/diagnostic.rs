@@ -90,9 +90,9 @@ codes! {
     UnknownPlaceholder => "unknown-placeholder",
     /// A template that cannot be read.
     BadTemplate => "bad-template",
-    /// Not PromQL.
+    /// Not `PromQL`.
     BadPromql => "bad-promql",
-    /// PromQL that only the server can check.
+    /// `PromQL` that only the server can check.
     UncheckedPromql => "unchecked-promql",
     /// Not a URL, or not one that may stand here.
     BadUrl => "bad-url",

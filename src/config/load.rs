@@ -43,7 +43,7 @@ pub fn load(config_dir: &Path, rules_dir: &Path) -> Result<Loaded, Diagnostics> 
     }
 }
 
-/// Checks sources that were read before: a pure function of their text.
+/// Checks sources that were read before: a pure function of their text, but for a `url_file` or `url_env` in it.
 pub fn parse(sources: &Sources) -> Result<Loaded, Diagnostics> {
     check(sources).0
 }

@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use super::diagnostic::{Code, Level};
 use super::source::{Folder, Sources};
+use super::suggest::nearest;
 use super::tree::{self, Entry, Mistake, Node, Span, Value};
-use super::walk::{Walk, nearest};
+use super::walk::Walk;
 
 /// How deep two files may add to the same key, and whether their lists are joined.
 struct Block {
@@ -139,6 +140,7 @@ fn add(blocks: &mut Blocks, walk: &Walk<'_>, folder: Folder, entry: Entry) {
 }
 
 fn unknown(walk: &Walk<'_>, folder: Folder, entry: &Entry) {
+    // A place for anchors that other keys refer to, as in Compose files.
     if entry.key.starts_with("x-") {
         return;
     }

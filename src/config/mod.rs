@@ -12,11 +12,13 @@ pub mod settings;
 pub mod source;
 pub mod status;
 
+mod mask;
 mod merge;
 mod operator;
 mod promql;
 pub mod render;
 mod rules;
+mod suggest;
 mod tree;
 mod walk;
 

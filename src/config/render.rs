@@ -3,7 +3,7 @@
 use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Group, Level as Style, Renderer, Snippet};
 
-use super::diagnostic::{Diagnostic, Diagnostics, Level, Place};
+use super::diagnostic::{Code, Diagnostic, Diagnostics, Level, Place};
 
 /// Whether colours are used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,7 +62,11 @@ fn report(one: &Diagnostic) -> Vec<Group<'_>> {
         None => Group::with_title(title),
     };
     if let Some(other) = &one.other {
-        group = group.element(snippet(other, AnnotationKind::Context, Some("first here")));
+        let label = match one.code {
+            Code::DuplicateKey | Code::DuplicateName => "first here",
+            _ => "does not fit this",
+        };
+        group = group.element(snippet(other, AnnotationKind::Context, Some(label)));
     }
     if let Some(help) = &one.help {
         group = group.element(Style::HELP.message(help.as_str()));

@@ -106,7 +106,7 @@ pub enum ChannelSettings {
     Slack(SlackSettings),
     /// A mail server.
     Email(EmailSettings),
-    /// PagerDuty's Events API v2.
+    /// `PagerDuty`'s Events API v2.
     PagerDuty(PagerDutySettings),
     /// A generic webhook.
     Webhook(WebhookSettings),
@@ -163,7 +163,7 @@ pub enum SmtpTls {
     None,
 }
 
-/// PagerDuty's Events API v2.
+/// `PagerDuty`'s Events API v2.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PagerDutySettings {
     /// The integration's routing key.

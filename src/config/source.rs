@@ -162,7 +162,7 @@ impl Sources {
         }
     }
 
-    /// Collects the YAML files below `folder`. A mounted ConfigMap keeps its files in a hidden folder and links to
+    /// Collects the YAML files below `folder`. A mounted `ConfigMap` keeps its files in a hidden folder and links to
     /// them, so a link is followed to a file as long as it does not leave `root`; links to folders are not followed.
     fn list(&mut self, folder: &Path, root: &Path, depth: usize, found: &mut Vec<PathBuf>) {
         let entries = match fs::read_dir(folder) {
@@ -213,8 +213,11 @@ impl Sources {
 }
 
 fn is_ours(name: &str) -> bool {
-    let Some(stem) = name.strip_suffix(".yaml").or_else(|| name.strip_suffix(".yml")) else { return false };
-    stem != "kustomization" && !stem.ends_with(".test")
+    let stem = name.strip_suffix(".yaml").or_else(|| name.strip_suffix(".yml"));
+    // `x.test.yaml` holds tests of rules, not rules.
+    stem.is_some_and(|stem| {
+        stem != "kustomization" && stem.rsplit_once('.').is_none_or(|(_, end)| end != "test")
+    })
 }
 
 fn read_text(path: &Path) -> Result<String, String> {

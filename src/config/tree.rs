@@ -80,7 +80,13 @@ pub(crate) enum Mistake {
 pub(crate) fn read(file: &SourceFile, index: usize) -> (Option<Node>, Vec<Mistake>) {
     // One rule of ten lines is about 25 nodes: the file size is the real limit, these catch what expands.
     let options = serde_yaml::options! {
-        budget: serde_yaml::budget! { max_nodes: 2_000_000, max_events: 6_000_000, max_depth: 64 },
+        budget: serde_yaml::budget! {
+            max_nodes: 2_000_000,
+            max_events: 6_000_000,
+            max_depth: 64,
+            max_recorded_anchor_events: 100_000
+        },
+        alias_limits: serde_yaml::alias_limits! { max_total_replayed_events: 200_000 },
         duplicate_keys: DuplicateKeyPolicy::PassThrough,
         with_snippet: false,
         emit_comments: false,
@@ -105,6 +111,12 @@ pub(crate) fn read(file: &SourceFile, index: usize) -> (Option<Node>, Vec<Mistak
 /// The parser's message in one line, without the place, which is shown beside it.
 fn plain(error: &serde_yaml::Error) -> String {
     let text = error.without_snippet().to_string();
+    if text.contains("budget breached") || text.contains("alias replay") {
+        return "the file expands to more than is read".into();
+    }
+    if text.contains("multiple YAML documents") {
+        return "a file holds one YAML document".into();
+    }
     let line = text.lines().next().unwrap_or("unreadable");
     let cut = line.find(" at line ").or_else(|| line.find(" (line ")).unwrap_or(line.len());
     line.get(..cut).unwrap_or(line).trim().to_owned()

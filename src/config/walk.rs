@@ -9,7 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::diagnostic::{Code, Diagnostic, Level, Place};
-use super::source::Sources;
+use super::mask::mask;
+use super::source::{Folder, Sources};
+use super::suggest::{either, nearest};
 use super::tree::{Entry, Node, Span, Value};
 use crate::domain::quantity::{self, QuantityError, Unit, show_duration};
 
@@ -99,7 +101,10 @@ impl<'a> Walk<'a> {
     pub(crate) fn place(&self, span: Span) -> Option<Place> {
         let file = self.sources.files.get(span.file)?;
         let at = file.position(span.start);
-        let text = file.line(at.line).to_owned();
+        let text = match file.folder {
+            Folder::Config => mask(file.line(at.line)),
+            Folder::Rules => file.line(at.line).to_owned(),
+        };
         let written = file.text.get(span.start..span.end).unwrap_or("");
         let first = written.lines().next().unwrap_or("").trim_end();
         let room = (text.chars().count() + 1).saturating_sub(at.column);
@@ -212,6 +217,21 @@ impl<'a> Walk<'a> {
             .expected(format!("expected `{key}`, such as {example}"));
     }
 
+    /// The value of a key that must be there; its absence is noted at `span`.
+    pub(crate) fn required<'n>(
+        &self,
+        fields: &Fields<'n>,
+        key: &str,
+        span: Span,
+        example: &str,
+    ) -> Option<&'n Node> {
+        let found = fields.get(key);
+        if found.is_none() {
+            self.missing(span, key, example);
+        }
+        found
+    }
+
     /// One of a few words.
     pub(crate) fn word<T: Copy>(&self, node: &Node, words: &[(&str, T)]) -> Option<T> {
         let text = self.text(node)?;
@@ -228,16 +248,23 @@ impl<'a> Walk<'a> {
 
     /// A quantity of `unit`, in its base.
     pub(crate) fn quantity(&self, node: &Node, unit: Unit) -> Option<f64> {
-        self.quantity_of(node, unit, "this place")
+        self.measure(node, unit, None)
     }
 
     /// A quantity of `unit`; `what` names whose unit it is.
     pub(crate) fn quantity_of(&self, node: &Node, unit: Unit, what: &str) -> Option<f64> {
+        self.measure(node, unit, Some(what))
+    }
+
+    fn measure(&self, node: &Node, unit: Unit, what: Option<&str>) -> Option<f64> {
         let text = self.text(node)?;
         match quantity::parse(text, unit) {
             Ok(value) => Some(value),
             Err(QuantityError::OtherUnit { text, found, .. }) => {
-                let message = format!("{what} is {}, `{text}` is {}", in_unit(unit), of_unit(found));
+                let message = match what {
+                    Some(what) => format!("{what} is {}, `{text}` is {}", in_unit(unit), of_unit(found)),
+                    None => format!("`{text}` is {}", of_unit(found)),
+                };
                 self.error(Code::UnitMismatch, node.span, message)
                     .expected(format!("expected {}", unit.example()));
                 None
@@ -266,6 +293,15 @@ impl<'a> Walk<'a> {
         let text = self.text(node)?;
         if let Some(duration) = quantity::parse_duration(text) {
             return Some(duration);
+        }
+        let negative =
+            text.trim().strip_prefix('-').is_some_and(|rest| quantity::parse_duration(rest).is_some());
+        let in_months = text.contains('M') && !text.contains("MB");
+        if negative || in_months {
+            let wrong = if negative { "is negative" } else { "is in months, which differ" };
+            self.error(Code::BadQuantity, node.span, format!("the duration `{text}` {wrong}"))
+                .expected("expected a duration such as 10m or 30 days");
+            return None;
         }
         let seconds = self.quantity(node, Unit::Seconds)?;
         let duration = Duration::try_from_secs_f64(seconds).ok().filter(|_| seconds < 3e9);
@@ -345,35 +381,6 @@ impl Node {
     /// Whether nothing was written.
     pub(crate) fn is_null(&self) -> bool {
         matches!(self.value, Value::Null)
-    }
-}
-
-/// The name most like `word`, if one is like it at all.
-pub(crate) fn nearest<'n>(word: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
-    let allowed = (word.chars().count() / 3).max(1);
-    names
-        .filter(|name| !name.is_empty())
-        .map(|name| (strsim::damerau_levenshtein(&word.to_lowercase(), &name.to_lowercase()), name))
-        .filter(|(distance, name)| *distance <= allowed || word.starts_with(name) || name.starts_with(word))
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, name)| name)
-}
-
-/// `did you mean …?`, or the list of what there is where it is short.
-pub(crate) fn suggestion<'n>(word: &str, names: impl Iterator<Item = &'n str> + Clone) -> Option<String> {
-    if let Some(near) = nearest(word, names.clone()) {
-        return Some(format!("did you mean `{near}`?"));
-    }
-    let all: Vec<&str> = names.take(13).collect();
-    (!all.is_empty() && all.len() <= 12).then(|| format!("there are: {}", all.join(", ")))
-}
-
-/// `a, b or c`.
-fn either(words: &[&str]) -> String {
-    match words {
-        [] => "nothing".to_owned(),
-        [one] => (*one).to_owned(),
-        [head @ .., last] => format!("{} or {last}", head.join(", ")),
     }
 }
 

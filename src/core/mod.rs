@@ -17,7 +17,6 @@ use crate::store::Store;
 use crate::telemetry::metrics::{Metrics, OutcomeLabels};
 use crate::telemetry::narrate::narrate;
 
-
 /// The most events in one commit: enough to amortise the sync, few enough to keep the delay small.
 const BATCH: usize = 256;
 

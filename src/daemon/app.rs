@@ -63,7 +63,8 @@ impl Daemon {
     pub async fn start(options: Options) -> anyhow::Result<Self> {
         let sources = Sources::read(&options.folders.config, &options.folders.rules);
         let fingerprint = sources.fingerprint();
-        let loaded = parse(&sources).map_err(|diagnostics| anyhow!("{}", diagnostics.render(Colour::Never)))?;
+        let loaded =
+            parse(&sources).map_err(|diagnostics| anyhow!("{}", diagnostics.render(Colour::Never)))?;
         for warning in loaded.warnings.iter() {
             warn!(%warning, "configuration warning");
         }
@@ -79,7 +80,8 @@ impl Daemon {
         let (engine, resumed) = Engine::restore(running.plan.clone(), state, clock::now());
 
         let listen = options.listen.unwrap_or(settings.listen);
-        let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
+        let listener =
+            TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
         let address = listener.local_addr().context("cannot tell where the daemon listens")?;
 
         let stop = CancellationToken::new();
@@ -98,8 +100,7 @@ impl Daemon {
         tasks.spawn(observe(configured, core.clone(), metrics.clone(), stop.clone()));
         tasks.spawn(tick(core.clone(), stop.clone()));
 
-        let reloader =
-            Reloader::new(options.folders, fingerprint, current, core.clone(), metrics.clone());
+        let reloader = Reloader::new(options.folders, fingerprint, current, core.clone(), metrics.clone());
         let reload = reloader.status();
         let (reload_now, asked) = mpsc::channel(1);
         tasks.spawn(reloader.run(asked, stop.clone()));
@@ -115,7 +116,8 @@ impl Daemon {
         };
         let stopped = stop.clone();
         tasks.spawn(async move {
-            let served = axum::serve(listener, api.router()).with_graceful_shutdown(stopped.cancelled_owned());
+            let served =
+                axum::serve(listener, api.router()).with_graceful_shutdown(stopped.cancelled_owned());
             if let Err(error) = served.await {
                 error!(%error, "the HTTP server failed");
             }

@@ -19,7 +19,6 @@ use crate::telemetry::metrics::{ChannelLabels, Metrics, NoticeLabels};
 
 use super::running::Running;
 
-
 /// The lanes. Notices of one channel leave in the order they were decided.
 pub struct Delivery {
     running: watch::Receiver<Arc<Running>>,
@@ -89,7 +88,9 @@ impl Lane {
             let attempt = channels.deliver(notice).await;
             self.count(notice, &attempt);
             let wait = match &attempt {
-                Attempt::Failed { retry_after, .. } => Some(backoff(tries, *retry_after, jitter(notice, tries))),
+                Attempt::Failed { retry_after, .. } => {
+                    Some(backoff(tries, *retry_after, jitter(notice, tries)))
+                }
                 Attempt::Accepted | Attempt::NothingToSend | Attempt::Refused { .. } => None,
             };
             let reported = Event::Attempted { notice: notice.id.clone(), attempt };

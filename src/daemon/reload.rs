@@ -14,11 +14,11 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::core::Core;
-use crate::core::clock;
 use crate::config::render::Colour;
 use crate::config::status::ReloadStatus;
 use crate::config::{Sources, parse};
+use crate::core::Core;
+use crate::core::clock;
 use crate::engine::event::Event;
 use crate::telemetry::metrics::{Metrics, OutcomeLabels};
 

@@ -32,7 +32,8 @@ impl Running {
     /// Builds everything; what cannot be built is an error and changes nothing.
     pub fn build(loaded: Loaded) -> anyhow::Result<Self> {
         let Loaded { settings, rules, warnings: _ } = loaded;
-        let prometheus = Prometheus::new(&settings.prometheus).context("cannot set up the Prometheus client")?;
+        let prometheus =
+            Prometheus::new(&settings.prometheus).context("cannot set up the Prometheus client")?;
         let channels =
             Channels::new(&settings.channels, &settings.communication, settings.public_url.as_deref())
                 .context("cannot set up the channels")?;
@@ -48,6 +49,13 @@ impl Running {
             blind_after: settings.evaluation.blind_after,
             scaling: settings.kubernetes_mode,
         });
-        Ok(Self { settings, plan, prometheus: Arc::new(prometheus), schedule, readers, channels: Arc::new(channels) })
+        Ok(Self {
+            settings,
+            plan,
+            prometheus: Arc::new(prometheus),
+            schedule,
+            readers,
+            channels: Arc::new(channels),
+        })
     }
 }

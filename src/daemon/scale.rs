@@ -16,7 +16,6 @@ use crate::domain::scaling::{ClusterFailure, ScalingAction};
 use crate::engine::event::Event;
 use crate::kubernetes::Cluster;
 
-
 enum Call {
     Look,
     Write(Box<ScalingAction>),

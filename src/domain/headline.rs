@@ -146,7 +146,11 @@ impl Line<'_> {
             }
             NoticeEvent::Scaled => self.scaled(&subject),
             NoticeEvent::NotScaled => {
-                format!("NOT SCALED {subject}: {}", self.word(facts.did.as_deref().unwrap_or("held")))
+                let did = facts.did.as_deref().unwrap_or("held");
+                format!(
+                    "NOT SCALED {subject}: {}",
+                    self.word(did.trim_start_matches("not scaled").trim_start_matches([':', ' ']))
+                )
             }
             NoticeEvent::Acknowledged { by } => {
                 let still = self.word(&what_with(facts, " still"));
@@ -170,11 +174,14 @@ impl Line<'_> {
     /// Whether the step worked is the news, so it leads; until it is known, when it will be.
     fn scaled(&self, subject: &str) -> String {
         let did = self.facts.did.as_deref().unwrap_or("scaled");
-        let (failed, known) = (
-            ["failed", "reverted", "not ready"].iter().any(|word| did.contains(word)),
-            did.contains("verified"),
-        );
-        let lead = if failed { "SCALING FAILED" } else { "SCALED" };
+        let says = |words: &[&str]| words.iter().any(|word| did.contains(word));
+        let failed = says(&["failed", "reverted", "not ready"]);
+        let known = says(&["ready", "verified", "would", "dry run"]);
+        let lead = match failed {
+            _ if did.starts_with("would ") => "DRY RUN",
+            true => "SCALING FAILED",
+            false => "SCALED",
+        };
         let step = did.strip_prefix("scaled ").or_else(|| did.strip_prefix("scaling ")).unwrap_or(did);
         let until = match self.facts.eta.filter(|_| !failed && !known && self.detail == Detail::Whole) {
             Some(eta) => format!(" · verified by {}", clock(eta)),
@@ -276,8 +283,14 @@ mod tests {
     #[test]
     fn a_step_that_failed_does_not_read_as_one_that_worked() {
         let told = |did: &str| headline(&NoticeEvent::Scaled, &Facts { did: Some(did.into()), ..facts() });
+        assert_eq!(told("4 → 6"), "SCALED checkout: 4 → 6 · verified by 03:17 UTC");
         assert_eq!(told("scaled 4 → 6, verified"), "SCALED checkout: 4 → 6, verified");
+        assert_eq!(told("4 → 6, ready"), "SCALED checkout: 4 → 6, ready");
         assert_eq!(told("scaled 4 → 6, reverted to 4"), "SCALING FAILED checkout: 4 → 6, reverted to 4");
+        let dry = told("would scale 4 → 6 (dry run, cpu 95 %)");
+        assert_eq!(dry, "DRY RUN checkout: would scale 4 → 6 (dry run, cpu 95 %)");
+        let held = Facts { did: Some("not scaled 4 → 6: quota".into()), ..facts() };
+        assert_eq!(headline(&NoticeEvent::NotScaled, &held), "NOT SCALED checkout: 4 → 6: quota");
     }
 
     #[test]

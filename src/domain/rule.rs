@@ -202,6 +202,8 @@ pub enum Piece {
     Threshold,
     /// A label of the series: `{service}` or `{{ $labels.service }}`.
     Label(Arc<str>),
+    /// Every label of the series: `{{ $labels }}`.
+    Labels,
 }
 
 impl SummaryTemplate {
@@ -217,6 +219,7 @@ impl SummaryTemplate {
                 Piece::Threshold => {
                     out.push_str(&threshold.map_or_else(String::new, |limit| unit.show(limit)))
                 }
+                Piece::Labels => out.push_str(&labels.to_string()),
                 Piece::Label(name) => out.push_str(labels.get(name).unwrap_or_default()),
             }
         }

@@ -8,6 +8,7 @@ use jiff::tz::TimeZone;
 
 use crate::domain::Timestamp;
 use crate::domain::alert::{AlertChange, AlertKey, has_passed};
+use crate::domain::headline::spoken;
 use crate::domain::incident::{
     Acknowledgement, Happening, Incident, IncidentState, IncidentType, Member, REOPEN_WITHIN,
 };
@@ -97,8 +98,9 @@ impl Engine {
             self.news.add(&id, NoticeEvent::Reopened, None);
             return;
         }
+        let did = format!("{} joined", spoken(&rule)).into();
         incident.note(now, DAEMON, Happening::AlertJoined { rule, severity });
-        self.news.add(&id, NoticeEvent::Joined, None);
+        self.news.add(&id, NoticeEvent::Joined, Some(did));
         self.settle_severity(&id, now);
     }
 

@@ -37,7 +37,7 @@ pub struct Asked {
 ///   `Malformed`. Vectors and scalars are understood; strings and matrices are not.
 /// - Warnings say that something is missing from the answer, with one exception: those that begin with `PromQL` are
 ///   remarks on the expression (Prometheus since 2.48). Everything else, from Thanos' unreachable stores to
-///   Prometheus' own failed remote reads, makes the answer `Partial`, as does VictoriaMetrics' `isPartial`. `infos`
+///   Prometheus' own failed remote reads, makes the answer `Partial`, as does `VictoriaMetrics`' `isPartial`. `infos`
 ///   never do.
 /// - `bad_data` and `execution` (400, 422) are `Rejected`, the server's own `timeout` is `TimedOut`, every other error
 ///   is `Unavailable`, whatever its body looks like.

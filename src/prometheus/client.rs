@@ -116,13 +116,11 @@ impl Prometheus {
     /// Takes at most the configured time-out and reads at most the configured number of bytes, both counted after
     /// decompression; dropping the future closes the question.
     pub async fn query_vector(&self, expr: &str, at: Timestamp) -> Result<Vec<Sample>, QueryError> {
-        let (status, body) = match tokio::time::timeout(self.timeout, self.fetch(expr, at)).await {
-            Ok(fetched) => fetched?,
-            Err(_) => {
-                let words = format!("no complete answer within {:?}", self.timeout);
-                return Err(QueryError::new(QueryFailure::TimedOut, words));
-            }
-        };
+        let fetched = tokio::time::timeout(self.timeout, self.fetch(expr, at)).await;
+        let (status, body) = fetched.unwrap_or_else(|_| {
+            let words = format!("no complete answer within {:?}", self.timeout);
+            Err(QueryError::new(QueryFailure::TimedOut, words))
+        })?;
         let asked = Asked { at, staleness: STALE_AFTER };
         if body.len() < LARGE {
             return read(&body, status, asked, &self.pool);

@@ -1,7 +1,7 @@
 //! Prometheus: asking queries and reading answers. Owns the HTTP API's wire format and when each query is due;
 //! knows no rule and no alert.
 //!
-//! Anything that speaks the query API is a Prometheus here: Thanos, Mimir, VictoriaMetrics. An answer is not trusted:
+//! Anything that speaks the query API is a Prometheus here: Thanos, Mimir, `VictoriaMetrics`. An answer is not trusted:
 //! it is bounded in time and in size, and what cannot be understood is a failed query, never a missing series.
 
 mod answer;

@@ -139,11 +139,19 @@ impl Default for Metrics {
         };
         let m = &metrics;
         let r = &mut registry;
-        r.register("rule_evaluations", "Rules evaluated, by outcome of their query", m.rule_evaluations.clone());
+        r.register(
+            "rule_evaluations",
+            "Rules evaluated, by outcome of their query",
+            m.rule_evaluations.clone(),
+        );
         r.register("queries", "Queries asked, by outcome", m.queries.clone());
         let help = "From a query's due time to the end of its evaluation";
         r.register_with_unit("evaluation_round", help, Unit::Seconds, m.evaluation_round.clone());
-        r.register("missed_rounds", "Rounds not begun because an earlier one still ran", m.missed_rounds.clone());
+        r.register(
+            "missed_rounds",
+            "Rounds not begun because an earlier one still ran",
+            m.missed_rounds.clone(),
+        );
         r.register("alerts", "Alerts, by state and severity", m.alerts.clone());
         r.register("incidents", "Incidents, by state", m.incidents.clone());
         r.register("notices", "Attempts to deliver notices", m.notices.clone());
@@ -151,7 +159,11 @@ impl Default for Metrics {
         r.register_with_unit("notice_delay", help, Unit::Seconds, m.notice_delay.clone());
         r.register("outbox_messages", "Notices decided and not yet delivered", m.outbox_messages.clone());
         r.register("scaling_actions", "Moves of scaling actions", m.scaling_actions.clone());
-        r.register("scaling_held", "Wanted scaling steps held, counted when a reason begins", m.scaling_held.clone());
+        r.register(
+            "scaling_held",
+            "Wanted scaling steps held, counted when a reason begins",
+            m.scaling_held.clone(),
+        );
         r.register("config_reloads", "Reloads, by outcome", m.reloads.clone());
         let help = "Whether the last reload was taken";
         r.register("config_last_reload_successful", help, m.last_reload_successful.clone());

@@ -108,8 +108,13 @@ fn check(folder: Folder, text: String) {
     assert!(diagnostics.to_string().ends_with(" in 1 file\n"));
 }
 
+/// `PROPTEST_CASES` asks for a longer search.
+fn cases() -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|count| count.parse().ok()).unwrap_or(1_000)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1_500, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn mutilated_files_never_panic_and_places_lie_inside(
@@ -154,9 +159,13 @@ fn odd_files_are_answered() {
 fn ten_thousand_rules_in_one_file_load() {
     let mut text = String::from("groups:\n  - name: many\n    rules:\n");
     for number in 0..10_000 {
-        text.push_str(&format!(
-            "      - alert: Rule{number}\n        expr: load{{shard=\"{number}\"}} > 0.9\n        for: 5m\n        labels: {{severity: page}}\n        annotations: {{summary: \"{{{{ $labels.instance }}}} is at {{{{ $value }}}}\"}}\n"
-        ));
+        let rule = r#"      - alert: RuleNUMBER
+        expr: load{shard="NUMBER"} > 0.9
+        for: 5m
+        labels: {severity: page}
+        annotations: {summary: "{{ $labels.instance }} is at {{ $value }}"}
+"#;
+        text.push_str(&rule.replace("NUMBER", &number.to_string()));
     }
     let folder = tempfile::tempdir().expect("a folder");
     let rules = folder.path().join("many.yaml");

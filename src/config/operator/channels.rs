@@ -14,6 +14,9 @@ const SLACK: Keys = Keys { inline: "webhook_url", file: "webhook_url_file", env:
 const PAGERDUTY: Keys = Keys { inline: "routing_key", file: "routing_key_file", env: "routing_key_env" };
 const WEBHOOK: Keys = Keys { inline: "url", file: "url_file", env: "url_env" };
 
+const PAGERDUTY_KEYS: &[&str] =
+    &["routing_key", "routing_key_file", "routing_key_env", "url", "url_file", "url_env"];
+
 /// What is configured.
 pub(super) struct Channels {
     /// The channels that could be read.
@@ -74,10 +77,9 @@ fn slack(reader: &Reader<'_>, node: &Node) -> Option<ChannelSettings> {
 }
 
 fn pagerduty(reader: &Reader<'_>, node: &Node) -> Option<ChannelSettings> {
-    let fields = reader.walk.fields(node, &["routing_key", "routing_key_file", "routing_key_env", "url"]);
-    let url = fields.get("url").map(|node| reader.url(node));
+    let fields = reader.walk.fields(node, PAGERDUTY_KEYS);
+    let url = reader.url_of(&fields, &WEBHOOK).unwrap_or_else(|| "https://events.pagerduty.com".into());
     let routing_key = reader.required_secret(&fields, &PAGERDUTY, node.span)?;
-    let url = url.unwrap_or_else(|| Some("https://events.pagerduty.com".into()))?;
     Some(ChannelSettings::PagerDuty(PagerDutySettings { routing_key, url }))
 }
 

@@ -6,8 +6,9 @@ use std::time::Duration;
 use super::Reader;
 use super::channels::Channels;
 use crate::config::diagnostic::{Code, Level};
+use crate::config::suggest::suggestion;
 use crate::config::tree::Node;
-use crate::config::walk::{Fields, suggestion};
+use crate::config::walk::Fields;
 use crate::domain::name::ChannelName;
 use crate::domain::notice::Communication;
 use crate::domain::template::{Template, TemplateError};
@@ -76,21 +77,22 @@ fn ladder(reader: &Reader<'_>, node: Option<&Node>, channels: &Channels) -> [Cha
         let node = fields.as_ref().and_then(|fields: &Fields<'_>| fields.get(rung))?;
         known(reader, node, channels)
     };
-    let usual = LADDER.iter().all(|name| channels.names.iter().any(|known| known.as_ref() == *name));
-    if fields.as_ref().is_none_or(Fields::is_empty) && channels.configured && !usual {
-        let mut names = channels.names.iter().cloned().map(ChannelName::from);
-        let primary = names.next().unwrap_or_else(|| ChannelName::from(LADDER[0]));
-        let secondary = names.next().unwrap_or_else(|| primary.clone());
-        let emergency = names.next().unwrap_or_else(|| secondary.clone());
+    if fields.as_ref().is_none_or(Fields::is_empty) {
+        let is_there = |name: &&str| channels.names.iter().any(|there| there.as_ref() == *name);
+        if !channels.configured || LADDER.iter().all(is_there) {
+            return LADDER.map(ChannelName::from);
+        }
+        let mut written = channels.names.iter().cloned().map(ChannelName::from);
+        let primary = written.next().unwrap_or_else(|| ChannelName::from(LADDER[0]));
+        let secondary = written.next().unwrap_or_else(|| primary.clone());
+        let emergency = written.next().unwrap_or_else(|| secondary.clone());
         return [primary, secondary, emergency];
     }
-    if fields.as_ref().is_none_or(Fields::is_empty) {
-        return LADDER.map(ChannelName::from);
-    }
-    let first = RUNGS.iter().find_map(|rung| named(rung)).unwrap_or_else(|| ChannelName::from(LADDER[0]));
-    let primary = named(RUNGS[0]).unwrap_or(first);
-    let secondary = named(RUNGS[1]).unwrap_or_else(|| primary.clone());
-    let emergency = named(RUNGS[2]).unwrap_or_else(|| secondary.clone());
+    let [primary, secondary, emergency] = RUNGS.map(named);
+    let lowest = || ChannelName::from(LADDER[0]);
+    let primary = primary.or_else(|| secondary.clone()).or_else(|| emergency.clone()).unwrap_or_else(lowest);
+    let secondary = secondary.unwrap_or_else(|| primary.clone());
+    let emergency = emergency.unwrap_or_else(|| secondary.clone());
     [primary, secondary, emergency]
 }
 

@@ -13,13 +13,8 @@ pub(super) fn read(reader: &Reader<'_>) -> Vec<Contact> {
     let contact = |entry: &crate::config::tree::Entry| {
         let fields = walk.fields(&entry.value, &["role", "contact", "phone"]);
         let text = |key: &str| fields.get(key).and_then(|node| walk.text(node)).cloned();
-        let role = match fields.get("role") {
-            Some(_) => text("role"),
-            None => {
-                walk.missing(entry.key_span, "role", "role: DevOps Lead");
-                None
-            }
-        };
+        let role = walk.required(&fields, "role", entry.key_span, "role: DevOps Lead");
+        let role = role.and_then(|node| walk.text(node)).cloned();
         if let Some(node) = fields.get("contact")
             && node.text().is_some_and(|text| !is_address(text))
         {

@@ -14,23 +14,36 @@ use crate::config::tree::{Node, Value};
 
 const PASSWORD: Keys = Keys { inline: "password", file: "password_file", env: "password_env" };
 
-const KEYS: &[&str] =
-    &["smtp_url", "password", "password_file", "password_env", "from", "to", "tls", "ca_file"];
+const SERVER: Keys = Keys { inline: "smtp_url", file: "smtp_url_file", env: "smtp_url_env" };
+
+const KEYS: &[&str] = &[
+    "smtp_url",
+    "smtp_url_file",
+    "smtp_url_env",
+    "password",
+    "password_file",
+    "password_env",
+    "from",
+    "to",
+    "tls",
+    "ca_file",
+];
 
 /// Reads the channel; roles in `to` become addresses.
 pub(super) fn read(reader: &Reader<'_>, node: &Node, contacts: &[Contact]) -> Option<EmailSettings> {
     let walk = reader.walk;
     let fields = walk.fields(node, KEYS);
-    let required = |key: &str, example: &str| {
-        let found = fields.get(key);
-        if found.is_none() {
-            walk.missing(node.span, key, example);
-        }
-        found
-    };
+    let required = |key: &str, example: &str| walk.required(&fields, key, node.span, example);
     let protected = fields.get("tls").map(|node| walk.word(node, &[("required", true), ("none", false)]));
-    let server = required("smtp_url", "smtp_url: smtps://user@host:465")
-        .and_then(|url| server(reader, url, fields.get("tls"), protected.flatten().unwrap_or(true)));
+    let server = if ["smtp_url", "smtp_url_file", "smtp_url_env"].iter().any(|key| fields.get(key).is_some())
+    {
+        reader.text_of(&fields, &SERVER).and_then(|(url, node)| {
+            server(reader, url.trim(), node, fields.get("tls"), protected.flatten().unwrap_or(true))
+        })
+    } else {
+        walk.missing(node.span, "smtp_url", "smtp_url: smtps://user@host:465");
+        None
+    };
     let password = reader.secret(&fields, &PASSWORD);
     let from = required("from", "from: runbookd@example.org").and_then(|node| {
         let text = walk.text(node)?;
@@ -58,10 +71,15 @@ struct Server {
     tls: SmtpTls,
 }
 
-fn server(reader: &Reader<'_>, node: &Node, tls: Option<&Node>, protected: bool) -> Option<Server> {
+fn server(
+    reader: &Reader<'_>,
+    text: &str,
+    node: &Node,
+    tls: Option<&Node>,
+    protected: bool,
+) -> Option<Server> {
     let walk = reader.walk;
     let example = "expected a URL such as smtps://user@host:465";
-    let text = walk.text(node)?.trim();
     // A scheme that the URL standard does not know has opaque rules for hosts; http has the ones meant here.
     let rest = text.strip_prefix("smtps://").or_else(|| text.strip_prefix("smtp://"));
     let url = rest.and_then(|rest| Url::parse(&format!("http://{rest}")).ok());
@@ -152,7 +170,7 @@ fn receivers(reader: &Reader<'_>, node: &Node, contacts: &[Contact]) -> Vec<Arc<
             Some(address) => to.push(address),
             None => {
                 let roles: Vec<&str> = contacts.iter().map(|one| one.role.as_ref()).collect();
-                let help = crate::config::walk::suggestion(text, roles.iter().copied());
+                let help = crate::config::suggest::suggestion(text, roles.iter().copied());
                 walk.error(
                     Code::UnknownRole,
                     item.span,

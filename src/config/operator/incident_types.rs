@@ -59,7 +59,8 @@ fn one(reader: &Reader<'_>, entry: &Entry, contacts: &[Contact]) -> IncidentType
 /// The runbook itself has roles without a contact: their step goes to the emergency channel and names the role.
 fn check_role(reader: &Reader<'_>, node: &Node, contacts: &[Contact]) {
     let Some(role) = node.text().filter(|role| !role.trim().is_empty()) else { return };
-    if contact(contacts, role).is_none() {
+    let reachable = |one: &Contact| one.contact.is_some() || one.phone.is_some();
+    if !contact(contacts, role).is_some_and(reachable) {
         reader
             .walk
             .warning(Code::UnknownRole, node.span, format!("`{role}` has no contact"))

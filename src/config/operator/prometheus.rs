@@ -12,8 +12,12 @@ use crate::domain::quantity::Unit;
 
 const TOKEN: Keys = Keys { inline: "bearer_token", file: "bearer_token_file", env: "bearer_token_env" };
 
+const URL: Keys = Keys { inline: "url", file: "url_file", env: "url_env" };
+
 const KEYS: &[&str] = &[
     "url",
+    "url_file",
+    "url_env",
     "timeout",
     "max_answer",
     "bearer_token",
@@ -35,7 +39,7 @@ pub(super) fn read(reader: &Reader<'_>) -> PrometheusSettings {
     };
     let Some(node) = reader.blocks.get("prometheus") else { return settings };
     let fields = reader.walk.fields(node, KEYS);
-    if let Some(url) = fields.get("url").and_then(|node| reader.url(node)) {
+    if let Some(url) = reader.url_of(&fields, &URL) {
         settings.url = url;
     }
     let least = Duration::from_millis(100);

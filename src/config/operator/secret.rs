@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use reqwest::Url;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::{NamedFile, Reader};
 use crate::config::diagnostic::Code;
@@ -92,9 +92,42 @@ impl Reader<'_> {
 
     /// An http or https URL without credentials and without a trailing slash.
     pub(super) fn url(&self, node: &Node) -> Option<Arc<str>> {
-        let text = self.walk.text(node)?.trim();
-        self.check_url(text, node.span)?;
+        self.url_text(self.walk.text(node)?, node.span)
+    }
+
+    /// The same from `x`, `x_file` or `x_env`, read now.
+    pub(super) fn url_of(&self, fields: &Fields<'_>, keys: &Keys) -> Option<Arc<str>> {
+        let (text, node) = self.text_of(fields, keys)?;
+        self.url_text(&text, node.span)
+    }
+
+    fn url_text(&self, text: &str, span: Span) -> Option<Arc<str>> {
+        let text = text.trim();
+        self.check_url(text, span)?;
         Some(text.trim_end_matches('/').into())
+    }
+
+    /// The text of `x`, `x_file` or `x_env` as it is now: for values that are no secrets and are read once.
+    pub(super) fn text_of<'n>(&self, fields: &Fields<'n>, keys: &Keys) -> Option<(String, &'n Node)> {
+        let (key, node) = self.only_one(fields, keys)?;
+        let text = self.walk.text(node)?;
+        if key == keys.inline {
+            return Some((text.to_string(), node));
+        }
+        let source = if key == keys.file {
+            SecretSource::File(PathBuf::from(text.trim()))
+        } else {
+            self.variable(node, text)?
+        };
+        match source.read() {
+            Ok(value) => Some((value.expose_secret().to_owned(), node)),
+            Err(error) => {
+                self.walk
+                    .error(Code::MissingFile, node.span, error.to_string())
+                    .expected("this is needed when the files are read");
+                None
+            }
+        }
     }
 
     /// Checks a URL and never repeats it: it may carry a secret.

@@ -15,10 +15,7 @@ pub(super) fn read(reader: &Reader<'_>) -> Vec<DiagnosticTool> {
             return Some(DiagnosticTool { group: group.clone(), name, link: None });
         }
         let fields = walk.fields(node, &["name", "link"]);
-        let Some(name) = fields.get("name") else {
-            walk.missing(node.span, "name", "name: grafana");
-            return None;
-        };
+        let name = walk.required(&fields, "name", node.span, "name: grafana");
         let link = fields.get("link").and_then(|node| {
             let text = walk.text(node)?;
             if text.starts_with("https://") || text.starts_with("http://") {
@@ -28,7 +25,7 @@ pub(super) fn read(reader: &Reader<'_>) -> Vec<DiagnosticTool> {
                 .expected("expected a URL such as https://grafana.example.org/d/shop?var-service=$service");
             None
         });
-        Some(DiagnosticTool { group: group.clone(), name: walk.text(name)?.clone(), link })
+        Some(DiagnosticTool { group: group.clone(), name: walk.text(name?)?.clone(), link })
     };
     let all =
         groups.iter().flat_map(|entry| walk.list(&entry.value).iter().map(move |item| (&entry.key, item)));

@@ -24,20 +24,17 @@ pub(super) fn read(walk: &Walk<'_>, node: &Node) -> Option<SummaryTemplate> {
             break;
         };
         let whole = &tail[..close + 2];
-        match piece(whole) {
-            Some(piece) => pieces.push(piece),
-            None => {
-                push_text(&mut pieces, whole);
-                walk.warning(
-                    Code::UnknownPlaceholder,
-                    walk.part(node, at, at + whole.len()),
-                    format!("`{}` is not understood here", short(whole)),
-                )
-                .expected("kept as text")
-                .help(
-                    "understood are $labels.NAME, $value, humanize, humanizePercentage and printf of $value",
-                );
-            }
+        if let Some(piece) = piece(whole) {
+            pieces.push(piece);
+        } else {
+            push_text(&mut pieces, whole);
+            walk.warning(
+                Code::UnknownPlaceholder,
+                walk.part(node, at, at + whole.len()),
+                format!("`{}` is not understood here", short(whole)),
+            )
+            .expected("kept as text")
+            .help("understood are $labels, $labels.NAME, $value, humanize, humanizePercentage and printf of $value");
         }
         rest = &tail[close + 2..];
     }
@@ -60,6 +57,7 @@ fn piece(whole: &str) -> Option<Piece> {
     let words: Vec<&str> = head.split_whitespace().collect();
     let mut piece = match words.as_slice() {
         [one] if is_value(one) => Piece::PlainValue,
+        ["$labels" | ".Labels"] => Piece::Labels,
         [one] => Piece::Label(label(one)?.into()),
         ["humanizePercentage", one] if is_value(one) => Piece::PercentValue,
         ["humanize" | "humanize1024" | "humanizeDuration", one] if is_value(one) => Piece::PlainValue,
@@ -74,8 +72,8 @@ fn piece(whole: &str) -> Option<Piece> {
         let word = step.split_whitespace().next()?;
         piece = match (piece, word) {
             (Piece::PlainValue, "humanizePercentage") => Piece::PercentValue,
-            (same @ Piece::PlainValue, "humanize" | "humanize1024" | "humanizeDuration" | "printf") => same,
-            (same @ Piece::Label(_), "toUpper" | "toLower" | "title" | "stripPort" | "stripDomain") => same,
+            (same @ Piece::PlainValue, "humanize" | "humanize1024" | "humanizeDuration" | "printf")
+            | (same @ Piece::Label(_), "toUpper" | "toLower" | "title" | "stripPort" | "stripDomain") => same,
             _ => return None,
         };
     }
@@ -106,6 +104,7 @@ mod tests {
             ("{{ printf \"%.2f\" $value }}", Some(Piece::PlainValue)),
             ("{{ $value | printf \"%.2f\" }}", Some(Piece::PlainValue)),
             ("{{ $labels.pod }}", Some(Piece::Label("pod".into()))),
+            ("{{ $labels }}", Some(Piece::Labels)),
             ("{{ .Labels.pod }}", Some(Piece::Label("pod".into()))),
             ("{{ index $labels \"pod\" }}", Some(Piece::Label("pod".into()))),
             ("{{ if gt $value 1.0 }}", None),

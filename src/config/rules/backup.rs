@@ -27,16 +27,12 @@ pub(super) fn read(walk: &Walk<'_>, node: &Node) -> BackupConfiguration {
 
 fn schedule(walk: &Walk<'_>, entry: &Entry) -> Option<BackupSchedule> {
     let fields = walk.fields(&entry.value, &["frequency", "retention", "time"]);
-    let required = |key: &str, example: &str, read: &dyn Fn(&Node) -> Option<Duration>| match fields.get(key)
-    {
-        Some(node) => read(node),
-        None => {
-            walk.missing(entry.key_span, key, example);
-            None
-        }
-    };
-    let frequency = required("frequency", "frequency: daily", &|node| frequency(walk, node));
-    let retention = required("retention", "retention: 30 days", &|node| walk.duration(node));
+    let frequency = walk
+        .required(&fields, "frequency", entry.key_span, "frequency: daily")
+        .and_then(|node| frequency(walk, node));
+    let retention = walk
+        .required(&fields, "retention", entry.key_span, "retention: 30 days")
+        .and_then(|node| walk.duration(node));
     let time = time(walk, &fields);
     let (frequency, retention) = (frequency?, retention?);
     if retention < frequency {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::monitoring::{DEFAULT_INCIDENT_TYPE, NO_DATA_AFTER};
 use super::{Reader, annotation, ask, fitting, is_label_name, link, put};
 use crate::config::diagnostic::Code;
+use crate::config::promql;
 use crate::config::tree::{Node, Span};
 use crate::config::walk::Fields;
 use crate::domain::labels::Labels;
@@ -43,17 +44,15 @@ fn group(
     if let Some(node) = fields.get("limit") {
         walk.whole(node, 0, u32::MAX);
     }
-    if let Some(node) = fields.get("query_offset") {
-        if walk.duration(node).is_some_and(|offset| !offset.is_zero()) {
-            walk.warning(Code::NotSupported, node.span, "`query_offset` is not applied")
-                .expected("queries ask for the present");
-        }
+    if let Some(node) = fields.get("query_offset")
+        && walk.duration(node).is_some_and(|offset| !offset.is_zero())
+    {
+        walk.warning(Code::NotSupported, node.span, "`query_offset` is not applied")
+            .expected("queries ask for the present");
     }
     let labels = fields.get("labels").map_or_else(Labels::empty, |node| rule_labels(reader, node));
-    let name = fields.get("name").and_then(|node| walk.text(node).map(|name| (name.clone(), node.span)));
-    if fields.get("name").is_none() {
-        walk.missing(node.span, "name", "name: shop");
-    }
+    let name = walk.required(&fields, "name", node.span, "name: shop");
+    let name = name.and_then(|node| walk.text(node).map(|name| (name.clone(), node.span)));
     if let Some((name, span)) = &name
         && let Some(first) = named.insert((span.file, name.clone()), *span)
     {
@@ -84,13 +83,8 @@ fn rule(
 ) {
     let walk = reader.walk;
     let fields = walk.fields(node, RULE_KEYS);
-    let expr = match fields.get("expr") {
-        Some(node) => reader.promql.read(walk, node),
-        None => {
-            walk.missing(node.span, "expr", "expr: up == 0");
-            None
-        }
-    };
+    let expr = walk.required(&fields, "expr", node.span, "expr: up == 0");
+    let expr = expr.and_then(|node| promql::read(walk, node));
     if fields.get("record").is_some() {
         if fields.get("alert").is_some() {
             walk.error(Code::BadValue, fields.key_span("record"), "a rule either records or alerts")
@@ -102,10 +96,7 @@ fn rule(
             .help("leave it to Prometheus; its result can be queried here");
         return;
     }
-    let Some(alert) = fields.get("alert") else {
-        walk.missing(node.span, "alert", "alert: InstanceDown");
-        return;
-    };
+    let Some(alert) = walk.required(&fields, "alert", node.span, "alert: InstanceDown") else { return };
     let name = walk.text(alert).cloned();
     let duration = |key: &str| fields.get(key).and_then(|node| walk.duration(node)).unwrap_or_default();
     let (hold, keep_firing_for) = (duration("for"), duration("keep_firing_for"));

@@ -7,9 +7,11 @@ use std::sync::Arc;
 use super::Reader;
 use crate::config::diagnostic::{Code, Level};
 use crate::config::merge::{Blocks, merge};
+use crate::config::promql;
 use crate::config::source::{Folder, SourceFile, Sources};
+use crate::config::suggest::suggestion;
 use crate::config::tree::{Node, Span};
-use crate::config::walk::{Walk, suggestion};
+use crate::config::walk::Walk;
 use crate::domain::quantity::Unit;
 
 /// The shipped catalogue.
@@ -58,8 +60,9 @@ pub(super) fn read(reader: &Reader<'_>, blocks: &Blocks) -> Catalogue {
             .warning(Code::DefaultUsed, span, "no file defines `metrics`: the built-in catalogue is used")
             .expected("its metric names are read from the built-in catalogue")
             .help("put a `metrics` block beside it, as the shipped rules/catalogue.yaml does");
+        return built_in(reader);
     }
-    built_in(reader)
+    Catalogue::default()
 }
 
 fn built_in(reader: &Reader<'_>) -> Catalogue {
@@ -67,12 +70,8 @@ fn built_in(reader: &Reader<'_>) -> Catalogue {
     let sources = Sources { files: vec![file], unread: Vec::new() };
     let walk = Walk::new(&sources);
     let blocks = merge(&sources, &walk);
-    let own = Reader {
-        walk: &walk,
-        promql: crate::config::promql::Promql::default(),
-        settings: reader.settings,
-        incident_types: reader.incident_types.clone(),
-    };
+    let own =
+        Reader { walk: &walk, settings: reader.settings, incident_types: reader.incident_types.clone() };
     let catalogue = blocks.get("metrics").map(|node| entries(&own, node)).unwrap_or_default();
     for one in walk.finish() {
         let message = format!("the built-in catalogue: {}", one.message);
@@ -98,20 +97,10 @@ fn entries(reader: &Reader<'_>, node: &Node) -> Catalogue {
 fn metric(reader: &Reader<'_>, node: &Node) -> Option<Metric> {
     let walk = reader.walk;
     let fields = walk.fields(node, &["query", "unit", "help"]);
-    let query = match fields.get("query") {
-        Some(node) => reader.promql.read(walk, node),
-        None => {
-            walk.missing(fields.span, "query", "query: up");
-            None
-        }
-    };
-    let unit = match fields.get("unit") {
-        Some(node) => walk.word(node, &Unit::ALL.map(|unit| (unit.as_str(), unit))),
-        None => {
-            walk.missing(fields.span, "unit", "unit: ratio");
-            None
-        }
-    };
+    let query = walk.required(&fields, "query", fields.span, "query: up");
+    let query = query.and_then(|node| promql::read(walk, node));
+    let unit = walk.required(&fields, "unit", fields.span, "unit: ratio");
+    let unit = unit.and_then(|node| walk.word(node, &Unit::ALL.map(|unit| (unit.as_str(), unit))));
     if let Some(node) = fields.get("help") {
         walk.text(node);
     }

@@ -18,10 +18,10 @@ use std::time::Duration;
 
 use super::diagnostic::Code;
 use super::merge::Blocks;
-use super::promql::Promql;
 use super::settings::Settings;
+use super::suggest::suggestion;
 use super::tree::Node;
-use super::walk::{Walk, suggestion};
+use super::walk::Walk;
 use crate::domain::name::{IncidentTypeName, QueryId, RuleId};
 use crate::domain::quantity::show_duration;
 use crate::domain::rule::{Query, Rule, RuleSet};
@@ -31,7 +31,6 @@ pub(crate) use monitoring::DEFAULT_INCIDENT_TYPE;
 /// What every block of rules is read with.
 struct Reader<'a> {
     walk: &'a Walk<'a>,
-    promql: Promql,
     settings: &'a Settings,
     /// The incident types that a rule may name.
     incident_types: BTreeSet<Arc<str>>,
@@ -40,7 +39,7 @@ struct Reader<'a> {
 /// Reads everything that `rules/` says.
 pub(crate) fn read(walk: &Walk<'_>, blocks: &Blocks, settings: &Settings) -> RuleSet {
     let incident_types = settings.incident_types.keys().map(|name| name.as_str().into()).collect();
-    let reader = Reader { walk, promql: Promql::default(), settings, incident_types };
+    let reader = Reader { walk, settings, incident_types };
     let mut set = RuleSet::default();
     let catalogue = metrics::read(&reader, blocks);
     if let Some(node) = blocks.get("alert_responses") {
@@ -53,7 +52,7 @@ pub(crate) fn read(walk: &Walk<'_>, blocks: &Blocks, settings: &Settings) -> Rul
         groups::read(&reader, node, &mut set);
     }
     if let Some(node) = blocks.get("scale_out_strategy") {
-        set.policy = scaling::read(&reader, node, &catalogue, &mut set.queries);
+        set.policy = Some(scaling::read(&reader, node, &catalogue, &mut set.queries));
     }
     set.resource_requirements = blocks.get("resource_requirements").map(|node| capacity::read(walk, node));
     set.backup_configuration = blocks.get("backup_configuration").map(|node| backup::read(walk, node));

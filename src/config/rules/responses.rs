@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::{Reader, link};
 use crate::config::diagnostic::Code;
+use crate::config::promql;
 use crate::config::tree::{Node, Value};
 use crate::domain::response::{PlanStep, ResponsePlan, StepRun};
 use crate::domain::scaling::Axis;
@@ -39,7 +40,7 @@ fn step(reader: &Reader<'_>, node: &Node) -> Option<PlanStep> {
     for key in ["query", "logs", "http", "events", "link", "scale"] {
         let Some(node) = fields.get(key) else { continue };
         let run = match key {
-            "query" => reader.promql.read(walk, node).map(StepRun::Query),
+            "query" => promql::read(walk, node).map(StepRun::Query),
             "logs" => walk.text(node).cloned().map(StepRun::Logs),
             "http" => link::read_allowed(walk, node, hosts).map(StepRun::Http),
             "events" => walk.text(node).cloned().map(StepRun::Events),
@@ -53,9 +54,6 @@ fn step(reader: &Reader<'_>, node: &Node) -> Option<PlanStep> {
             .expected("expected a step of its own");
         return None;
     }
-    let Some(text) = fields.get("step") else {
-        walk.missing(node.span, "step", "step: Check system load");
-        return None;
-    };
+    let text = walk.required(&fields, "step", node.span, "step: Check system load")?;
     Some(PlanStep { text: walk.text(text)?.clone(), run: runs.pop().and_then(|(_, run)| run) })
 }

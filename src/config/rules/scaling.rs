@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::metrics::Catalogue;
 use super::{Reader, ask};
 use crate::config::diagnostic::Code;
+use crate::config::promql;
 use crate::config::tree::{Entry, Node, Span, Value};
 use crate::config::walk::Walk;
 use crate::domain::name::{QueryId, TargetId, TriggerName};
@@ -35,7 +36,7 @@ pub(super) fn read(
     node: &Node,
     catalogue: &Catalogue,
     queries: &mut BTreeMap<QueryId, Query>,
-) -> Option<Policy> {
+) -> Policy {
     let walk = reader.walk;
     let fields = walk.fields(node, &["triggers", "actions", "sustained", "targets"]);
     let actions = fields.get("actions").map(|node| walk.fields(node, &["horizontal", "vertical"]));
@@ -78,7 +79,7 @@ pub(super) fn read(
         targets.push(target);
     }
     let sustained = sustained.unwrap_or(Duration::from_secs(5 * 60));
-    Some(Policy { triggers, horizontal, vertical, sustained, targets })
+    Policy { triggers, horizontal, vertical, sustained, targets }
 }
 
 fn axis_policy(walk: &Walk<'_>, node: &Node, axis: Axis) -> Option<AxisPolicy> {
@@ -87,20 +88,10 @@ fn axis_policy(walk: &Walk<'_>, node: &Node, axis: Axis) -> Option<AxisPolicy> {
         Axis::Horizontal => "+2 replicas",
         Axis::Vertical => "+25% resources",
     };
-    let step = match fields.get("step") {
-        Some(node) => step(walk, node, axis, example),
-        None => {
-            walk.missing(fields.span, "step", &format!("step: {example}"));
-            None
-        }
-    };
-    let cool_down = match fields.get("cool_down") {
-        Some(node) => walk.duration(node),
-        None => {
-            walk.missing(fields.span, "cool_down", "cool_down: 10m");
-            None
-        }
-    };
+    let step_node = walk.required(&fields, "step", fields.span, &format!("step: {example}"));
+    let step = step_node.and_then(|node| step(walk, node, axis, example));
+    let cool_down = walk.required(&fields, "cool_down", fields.span, "cool_down: 10m");
+    let cool_down = cool_down.and_then(|node| walk.duration(node));
     Some(AxisPolicy { step: step?, cool_down: cool_down? })
 }
 
@@ -132,24 +123,26 @@ fn trigger(
 ) -> Option<Trigger> {
     let walk = reader.walk;
     let mut threshold = Some(&entry.value);
-    let (mut axis, mut named) = (None, None);
+    let (mut axis, mut explicit) = (None, None);
     if let Value::Map(_) = &entry.value.value {
         let fields = walk.fields(&entry.value, &["threshold", "axis", "metric"]);
-        threshold = fields.get("threshold");
-        if threshold.is_none() {
-            walk.missing(fields.span, "threshold", "threshold: 70%");
-        }
-        let axes = Axis::ALL.map(|axis| (axis.as_str(), axis));
-        axis = fields.get("axis").and_then(|node| walk.word(node, &axes));
-        named = fields.get("metric").and_then(|node| Some((walk.text(node)?.clone(), node.span)));
+        threshold = walk.required(&fields, "threshold", fields.span, "threshold: 70%");
+        let words = Axis::ALL.map(|axis| (axis.as_str(), axis));
+        axis = fields.get("axis").and_then(|node| walk.word(node, &words));
+        explicit = fields.get("metric").and_then(|node| Some((walk.text(node)?.clone(), node.span)));
     }
-    let (metric, span) = named.unwrap_or_else(|| (metric_of(&entry.key, catalogue), entry.key_span));
+    let (metric, span) = explicit.unwrap_or_else(|| (metric_of(&entry.key, catalogue), entry.key_span));
     let found = catalogue.get(walk, &metric, span)?;
     let threshold = walk.quantity_of(threshold?, found.unit, &format!("`{metric}`"))?;
-    let axis = axis.unwrap_or(if metric.starts_with("memory") { Axis::Vertical } else { Axis::Horizontal });
-    let query = ask(queries, &found.query, reader.settings.evaluation.interval);
-    let name = TriggerName::from(entry.key.clone());
-    Some(Trigger { name, metric, query, unit: found.unit, threshold, axis })
+    let usual = if metric.starts_with("memory") { Axis::Vertical } else { Axis::Horizontal };
+    Some(Trigger {
+        name: TriggerName::from(entry.key.clone()),
+        query: ask(queries, &found.query, reader.settings.evaluation.interval),
+        unit: found.unit,
+        axis: axis.unwrap_or(usual),
+        threshold,
+        metric,
+    })
 }
 
 /// `cpu_sustained` reads `cpu_usage`, `response_time` itself.
@@ -160,20 +153,11 @@ fn metric_of(trigger: &Arc<str>, catalogue: &Catalogue) -> Arc<str> {
     found.unwrap_or(&names[0]).as_str().into()
 }
 
-fn target(
-    reader: &Reader<'_>,
-    node: &Node,
-    queries: &mut BTreeMap<QueryId, Query>,
-) -> Option<Target> {
+fn target(reader: &Reader<'_>, node: &Node, queries: &mut BTreeMap<QueryId, Query>) -> Option<Target> {
     let walk = reader.walk;
     let fields = walk.fields(node, TARGET_KEYS);
-    let service = match fields.get("service") {
-        Some(node) => walk.text(node).cloned(),
-        None => {
-            walk.missing(node.span, "service", "service: checkout");
-            None
-        }
-    };
+    let service = walk.required(&fields, "service", node.span, "service: checkout");
+    let service = service.and_then(|node| walk.text(node)).cloned();
     let object = |key: &str| fields.get(key).and_then(|node| object_name(walk, node));
     let (namespace, name) = (object("namespace"), object("name"));
     let kind = fields.get("kind").and_then(|node| kind(walk, node));
@@ -223,13 +207,8 @@ fn target(
 /// `health: {query: …}`.
 fn health(reader: &Reader<'_>, node: &Node) -> Option<Arc<str>> {
     let fields = reader.walk.fields(node, &["query"]);
-    match fields.get("query") {
-        Some(node) => reader.promql.read(reader.walk, node),
-        None => {
-            reader.walk.missing(node.span, "query", "query: up{job=\"shop\"}");
-            None
-        }
-    }
+    let query = reader.walk.required(&fields, "query", node.span, "query: up{job=\"shop\"}");
+    query.and_then(|node| promql::read(reader.walk, node))
 }
 
 /// A name that Kubernetes accepts.
@@ -252,7 +231,7 @@ fn kind(walk: &Walk<'_>, node: &Node) -> Option<Arc<str>> {
         text.starts_with(|c: char| c.is_ascii_uppercase()) && text.chars().all(|c| c.is_ascii_alphanumeric());
     if !fine {
         let near =
-            crate::config::walk::nearest(text, ["Deployment", "StatefulSet", "ReplicaSet"].into_iter());
+            crate::config::suggest::nearest(text, ["Deployment", "StatefulSet", "ReplicaSet"].into_iter());
         walk.error(Code::BadValue, node.span, format!("`{text}` is no kind of workload"))
             .expected("expected a kind such as Deployment")
             .maybe_help(near.map(|near| format!("did you mean `{near}`?")));

@@ -36,18 +36,20 @@ pub(super) fn read(walk: &Walk<'_>, node: &Node) -> Option<SummaryTemplate> {
                 } else {
                     "there are {value}, {threshold} and the labels of the series"
                 };
+                // `{{ … }}` has a second brace behind it.
+                let double = usize::from(other.starts_with('{') && tail[close + 1..].starts_with('}'));
+                let whole = &tail[..=close + double];
                 walk.error(
                     Code::UnknownPlaceholder,
-                    walk.part(node, at, at + close + 1),
-                    format!("`{{{other}}}` is no placeholder"),
+                    walk.part(node, at, at + whole.len()),
+                    format!("`{whole}` is no placeholder"),
                 )
                 .expected("expected a placeholder such as {service}")
                 .help(help);
             }
         }
         rest = &tail[close + 1..];
-        if !fine {
-            // `{{ … }}` leaves its second brace behind.
+        if name.starts_with('{') {
             rest = rest.strip_prefix('}').unwrap_or(rest);
         }
     }

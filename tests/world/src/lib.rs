@@ -4,6 +4,7 @@
 //! Nothing here knows the daemon. A server starts on a free port, answers as the real one would unless a fault is
 //! set, writes down each request and stops when dropped.
 
+pub mod daemon;
 pub mod fault;
 pub mod journal;
 pub mod kubernetes;
@@ -13,6 +14,8 @@ pub mod prometheus;
 pub mod shop;
 pub mod slack;
 pub mod smtp;
+pub mod stage;
+pub mod story;
 pub mod tls;
 pub mod webhook;
 
