@@ -159,6 +159,7 @@ pub struct Incident {
     /// Where it is in its life.
     pub state: IncidentState,
     /// The alerts in it.
+    #[serde(with = "pairs")]
     pub alerts: BTreeMap<AlertKey, Member>,
     /// When it was opened.
     pub opened_at: Timestamp,
@@ -178,6 +179,26 @@ pub struct Incident {
     pub next_update_at: Timestamp,
     /// What happened, oldest first.
     pub timeline: Vec<TimelineEntry>,
+}
+
+/// Records hold a map whose keys are no texts as a list of pairs.
+mod pairs {
+    use std::collections::BTreeMap;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<K: Serialize, V: Serialize, S: Serializer>(
+        map: &BTreeMap<K, V>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        to.collect_seq(map)
+    }
+
+    pub(super) fn deserialize<'de, K: Deserialize<'de> + Ord, V: Deserialize<'de>, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<BTreeMap<K, V>, D::Error> {
+        Ok(Vec::deserialize(from)?.into_iter().collect())
+    }
 }
 
 /// Something the daemon or a person did about an incident.
