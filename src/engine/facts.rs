@@ -60,7 +60,7 @@ impl Engine {
     fn value_now(&self, incident: &Incident, lead: &Member) -> Option<f64> {
         let key =
             incident.alerts.iter().find(|(_, member)| std::ptr::eq(*member, lead)).map(|(key, _)| key)?;
-        self.state.alert(key).and_then(|alert| alert.value).or(lead.value)
+        self.state.alert(key).map_or(lead.value, |alert| alert.value)
     }
 
     /// When something happens next: a running action's deadline, else the end of a rest, else the next update.
