@@ -57,7 +57,9 @@ impl Picture {
             let was = before.alerts.get(name).unwrap_or(&well);
             let Some(is) = self.alerts.get(name) else {
                 let told = reported.remove(name);
-                if was.0 != WELL.0 || told {
+                if was.0.starts_with("resolved") {
+                    out.push(format!("{name} forgotten"));
+                } else if was.0 != WELL.0 || told {
                     out.push(format!("{name} gone{}", if told { "" } else { " (not reported)" }));
                 }
                 continue;

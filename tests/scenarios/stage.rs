@@ -1,7 +1,7 @@
 //! The stage: an engine with a store, channels and a cluster around it, as the daemon puts them. Owns carrying out a
 //! scenario's commands and saying in lines what came of each.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,6 +48,7 @@ pub(crate) struct Stage {
     channels: BTreeMap<ChannelName, Mood>,
     cluster: Cluster,
     picture: Picture,
+    waiting: BTreeMap<String, usize>,
     now: Timestamp,
 }
 
@@ -65,6 +66,7 @@ impl Stage {
             channels: BTreeMap::new(),
             cluster: Cluster::default(),
             picture: Picture::default(),
+            waiting: BTreeMap::new(),
             now,
         })
     }
@@ -131,7 +133,24 @@ impl Stage {
             self.happens(event, &mut lines)?;
         }
         self.happens(Event::Tick, &mut lines)?;
+        let waiting = self.waiting();
+        for channel in self.waiting.keys().chain(waiting.keys()).collect::<BTreeSet<_>>() {
+            let (was, is) = (self.waiting.get(channel), waiting.get(channel));
+            if was != is {
+                lines.push(format!("waiting for {channel}: {}", is.unwrap_or(&0)));
+            }
+        }
+        self.waiting = waiting;
         Ok(lines)
+    }
+
+    /// How many notices of the outbox wait for each channel.
+    fn waiting(&self) -> BTreeMap<String, usize> {
+        let mut counted = BTreeMap::new();
+        for (_, notice) in self.engine.outbox() {
+            *counted.entry(notice.channel.to_string()).or_insert(0) += 1;
+        }
+        counted
     }
 
     /// One event, and the answers to the effects it has.
@@ -287,7 +306,7 @@ impl Stage {
         for rule in rules.rules.values().filter(|rule| is(&rule.name)) {
             queries.insert(rule.query.clone(), rule.unit);
         }
-        for policy in &rules.policy {
+        if let Some(policy) = &rules.policy {
             for trigger in policy.triggers.iter().filter(|trigger| is(&trigger.metric)) {
                 queries.insert(trigger.query.clone(), trigger.unit);
             }
@@ -305,7 +324,10 @@ impl Stage {
 
 /// The plan of a configuration, made as the daemon makes it.
 fn plan(config: &str, rules: &str) -> Result<Arc<Plan>, String> {
-    let sources = Sources::from_texts(&[("config.yaml", config)], &[("rules.yaml", rules)]);
+    // Minutes of silence between two steps mean nothing, unless the scenario is about them.
+    let sees = if config.contains("evaluation:") { "" } else { "evaluation: {blind_after: 100 days}" };
+    let config = [("config.yaml", config), ("sight.yaml", sees)];
+    let sources = Sources::from_texts(&config, &[("rules.yaml", rules)]);
     let loaded = parse(&sources).map_err(|diagnostics| diagnostics.to_string())?;
     let settings = loaded.settings;
     Ok(Arc::new(Plan {
