@@ -1,5 +1,6 @@
 //! The engine's durable state: all that must survive a restart, and which parts of it changed. Decides nothing.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::Timestamp;
@@ -52,8 +53,11 @@ impl State {
                 self.alerts.entry(key.rule).or_default().insert(key.series, Tracked { alert, round });
             }
             Change::Alert(key, None) => {
-                if let Some(series) = self.alerts.get_mut(&key.rule) {
-                    series.remove(&key.series);
+                if let Entry::Occupied(mut series) = self.alerts.entry(key.rule) {
+                    series.get_mut().remove(&key.series);
+                    if series.get().is_empty() {
+                        series.remove();
+                    }
                 }
             }
             Change::Incident(id, incident) => put(&mut self.incidents, id, incident.map(|it| *it)),
