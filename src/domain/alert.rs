@@ -146,6 +146,26 @@ pub enum AlertReason {
 }
 
 impl AlertReason {
+    /// Whether it fires because nothing is known, in the words that people are told.
+    pub fn silence(self) -> Option<&'static str> {
+        match self {
+            Self::NoDataFired => Some("no data"),
+            Self::QueryFailedFired => Some("its query fails"),
+            Self::WithinThresholds
+            | Self::HoldNotOver
+            | Self::BeyondThreshold
+            | Self::NotYetClear
+            | Self::KeptFiring
+            | Self::Cleared
+            | Self::NoDataHeld
+            | Self::NotANumberHeld
+            | Self::StaleHeld
+            | Self::NoDataResolved
+            | Self::QueryFailedHeld
+            | Self::RuleRemoved => None,
+        }
+    }
+
     /// The code shown everywhere.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -275,15 +295,16 @@ impl Alert {
         change
     }
 
-    /// Whether nothing would be lost by forgetting the alert: it is not active, no longer shown, and its series is
-    /// gone.
-    pub fn is_forgettable(&self, now: Timestamp) -> bool {
+    /// Whether nothing would be lost by forgetting the alert: it is not active, no longer shown, its series is gone,
+    /// and that is nothing to page about.
+    pub fn is_forgettable(&self, rule: &Rule, now: Timestamp) -> bool {
         let shown = match self.state {
             AlertState::Inactive => false,
             AlertState::Pending { .. } | AlertState::Firing { .. } => true,
             AlertState::Resolved { at, .. } => !has_passed(at, RESOLVED_RETENTION, now),
         };
-        !shown && has_passed(self.seen_at, RESOLVED_RETENTION, now)
+        let missed = rule.on_no_data == OnNoData::Fire;
+        !shown && !missed && has_passed(self.seen_at, RESOLVED_RETENTION, now)
     }
 
     /// The first breach of the severity that now counts, for showing how long it has lasted.
@@ -298,10 +319,15 @@ impl Alert {
         }
     }
 
-    /// The part that must survive a restart, for noticing that it changed. An inactive alert has none.
-    pub fn durable(&self) -> impl PartialEq + Copy + use<> {
-        let clocks = if matches!(self.state, AlertState::Inactive) { Clocks::default() } else { self.clocks };
-        (self.state, clocks)
+    /// The part that must survive a restart, for noticing that it changed. An inactive alert has none, unless its
+    /// silence would page: what is not remembered is not missed.
+    pub fn durable(&self, rule: &Rule) -> impl PartialEq + Copy + use<> {
+        self.is_durable(rule).then_some((self.state, self.clocks))
+    }
+
+    /// Whether any part of it must survive a restart.
+    pub fn is_durable(&self, rule: &Rule) -> bool {
+        !matches!(self.state, AlertState::Inactive) || rule.pages_on_silence()
     }
 
     fn note_seen(&mut self, value: f64, now: Timestamp) {
@@ -477,6 +503,8 @@ impl Alert {
         }
         let severity = if own.critical.is_some() { Severity::Critical } else { Severity::Warning };
         self.state = AlertState::Firing { severity, since: now };
+        // The last number seen is not why it fires.
+        self.value = None;
         AlertChange::Fired(severity)
     }
 }

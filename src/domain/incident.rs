@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::Timestamp;
-use super::alert::AlertKey;
+use super::alert::{AlertKey, has_passed};
 use super::labels::{Fnv, Labels};
 use super::name::{ActionId, ChannelName, IncidentId, IncidentTypeName};
 use super::notice::NoticeEvent;
@@ -311,6 +311,17 @@ pub enum Happening {
 }
 
 impl Incident {
+    /// What it is, and what it is about: there is one open incident for each.
+    pub fn place(&self) -> (IncidentTypeName, Labels) {
+        (self.incident_type.clone(), self.subject.clone())
+    }
+
+    /// Whether it is resolved for so long that what comes back is another incident.
+    pub fn is_past_reopening(&self, now: Timestamp) -> bool {
+        self.state == IncidentState::Resolved
+            && self.resolved_at.is_none_or(|at| has_passed(at, REOPEN_WITHIN, now))
+    }
+
     /// Whether any alert of it fires.
     pub fn is_firing(&self) -> bool {
         self.alerts.values().any(|member| member.firing)

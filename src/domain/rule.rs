@@ -175,6 +175,11 @@ pub struct Rule {
 }
 
 impl Rule {
+    /// Whether a series that falls silent, or a query that fails, makes an alert.
+    pub fn pages_on_silence(&self) -> bool {
+        self.on_no_data == OnNoData::Fire || self.on_error == OnError::Fire
+    }
+
     /// The thresholds that apply to a series, where the rule compares values itself.
     pub fn thresholds_for(&self, labels: &Labels) -> Option<Thresholds> {
         let Condition::Threshold(own) = &self.condition else { return None };

@@ -112,6 +112,25 @@ pub struct Trigger {
     pub axis: Axis,
 }
 
+impl Trigger {
+    /// Whether a vertical step gives more of what the trigger is short of; one that would only grow the rest is held.
+    pub fn is_helped_by(&self, before: &[ContainerSize], after: &[ContainerSize]) -> Result<(), HeldReason> {
+        type Amount = fn(&ContainerSize) -> Option<f64>;
+        let amount: Amount = if self.metric.starts_with("memory") {
+            |container| container.memory_limit.or(container.memory_request)
+        } else if self.metric.starts_with("cpu") {
+            |container| container.cpu_limit.or(container.cpu_request)
+        } else {
+            return Ok(());
+        };
+        if before.iter().all(|container| amount(container).is_none()) {
+            return Err(HeldReason::NothingToGrow);
+        }
+        let grows = before.iter().zip(after).any(|(before, after)| amount(after) > amount(before));
+        if grows { Ok(()) } else { Err(HeldReason::AtMaximum) }
+    }
+}
+
 /// How a vertical step reaches the pods.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum VerticalMode {

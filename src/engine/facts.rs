@@ -20,8 +20,10 @@ impl Engine {
         let incident = self.state.incidents.get(id)?;
         let (key, lead) = incident.lead().unzip();
         // The last observation may be newer than the alert's last move.
-        let seen = key.and_then(|key| self.state.alert(key)).and_then(|alert| alert.value);
-        let value = seen.or(lead.and_then(|lead| lead.value));
+        let value = match key.and_then(|key| self.state.alert(key)) {
+            Some(alert) => alert.value,
+            None => lead.and_then(|lead| lead.value),
+        };
         let opener = incident.alerts.get(&incident.opened_by).map(|member| member.name.clone());
         let mut actions = incident.actions.clone();
         actions.reverse();

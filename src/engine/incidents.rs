@@ -7,11 +7,9 @@ use std::sync::Arc;
 use jiff::tz::TimeZone;
 
 use crate::domain::Timestamp;
-use crate::domain::alert::{AlertChange, AlertKey, has_passed};
+use crate::domain::alert::{AlertChange, AlertKey, AlertReason, has_passed};
 use crate::domain::headline::spoken;
-use crate::domain::incident::{
-    Acknowledgement, Happening, Incident, IncidentState, IncidentType, Member, REOPEN_WITHIN,
-};
+use crate::domain::incident::{Acknowledgement, Happening, Incident, IncidentState, IncidentType, Member};
 use crate::domain::labels::Labels;
 use crate::domain::name::{IncidentId, IncidentTypeName};
 use crate::domain::notice::NoticeEvent;
@@ -37,6 +35,8 @@ pub(super) struct Opening {
     pub(super) key: AlertKey,
     pub(super) member: Member,
     pub(super) checklist: Vec<ChecklistItem>,
+    /// What the value alone does not say: that there is none.
+    pub(super) remark: Option<Arc<str>>,
 }
 
 impl Engine {
@@ -60,6 +60,11 @@ impl Engine {
                 let opening = self.opening(&moved.rule, key, severity, at);
                 self.alert_fired(opening, now);
             }
+            // Whoever called the incident over had not seen this.
+            AlertChange::Worsened(severity) if !self.is_worked_on(&key) => {
+                let opening = self.opening(&moved.rule, key, severity, at);
+                self.alert_fired(opening, now);
+            }
             AlertChange::Worsened(severity) | AlertChange::Eased(severity) => {
                 let fresh = self.member(&moved.rule, &key, severity, at);
                 self.with_incident_of(&key, |engine, id| engine.member_moved(&id, &key, fresh, now));
@@ -75,7 +80,16 @@ impl Engine {
     /// A firing alert: joins the open incident of its type and subject, reopens a recent one, or opens one.
     pub(super) fn alert_fired(&mut self, opening: Opening, now: Timestamp) {
         let place = (opening.incident_type.clone(), opening.subject.clone());
-        let Some(id) = self.state.open.get(&place).cloned() else {
+        let known = self.state.open.get(&place).cloned();
+        let known = known.and_then(|id| {
+            // The timer that closes it may come after the first round of a day.
+            let over = self.state.incidents.get(&id).is_none_or(|incident| incident.is_past_reopening(now));
+            if over {
+                self.close(&id, now);
+            }
+            (!over).then_some(id)
+        });
+        let Some(id) = known else {
             self.open_incident(opening, now);
             return;
         };
@@ -83,6 +97,7 @@ impl Engine {
         let severity = opening.member.severity;
         let rule = opening.member.name.clone();
         self.dirty.incidents.insert(id.clone());
+        self.state.holders.insert(opening.key.clone(), id.clone());
         incident.alerts.insert(opening.key, opening.member);
         for item in opening.checklist {
             if !incident.checklist.iter().any(|known| known.text == item.text) {
@@ -91,11 +106,11 @@ impl Engine {
         }
         if incident.state == IncidentState::Resolved {
             incident.move_to(IncidentState::Open);
-            incident.severity = severity;
+            incident.severity = incident.worst_firing().unwrap_or(severity);
             incident.acknowledged = None;
             incident.resolved_at = None;
             incident.note(now, DAEMON, Happening::Reopened);
-            self.news.add(&id, NoticeEvent::Reopened, None);
+            self.news.add(&id, NoticeEvent::Reopened, opening.remark);
             return;
         }
         let did = format!("{} joined", spoken(&rule)).into();
@@ -162,7 +177,7 @@ impl Engine {
                     }
                 }
                 IncidentState::Resolved => {
-                    if incident.resolved_at.is_none_or(|at| has_passed(at, REOPEN_WITHIN, now)) {
+                    if incident.is_past_reopening(now) {
                         over.push(incident.id.clone());
                     }
                 }
@@ -177,16 +192,26 @@ impl Engine {
             self.news.add(&id, NoticeEvent::StatusUpdate, None);
         }
         for id in over {
-            self.dirty.incidents.insert(id.clone());
-            let Some(incident) = self.state.incidents.get_mut(&id) else { continue };
-            if incident.state == IncidentState::Closed {
+            if self.state.incidents.get(&id).is_some_and(|incident| incident.state == IncidentState::Closed) {
                 self.state.incidents.remove(&id);
-                continue;
+                self.dirty.incidents.insert(id);
+            } else {
+                self.close(&id, now);
             }
-            incident.move_to(IncidentState::Closed);
-            incident.note(now, DAEMON, Happening::Closed);
-            let place = (incident.incident_type.clone(), incident.subject.clone());
-            self.state.open.remove(&place);
+        }
+    }
+
+    /// An incident is over for good.
+    fn close(&mut self, id: &IncidentId, now: Timestamp) {
+        let Some(incident) = self.state.incidents.get_mut(id) else { return };
+        incident.move_to(IncidentState::Closed);
+        incident.note(now, DAEMON, Happening::Closed);
+        self.dirty.incidents.insert(id.clone());
+        self.state.open.remove(&incident.place());
+        for key in incident.alerts.keys() {
+            if self.state.holders.get(key) == Some(id) {
+                self.state.holders.remove(key);
+            }
         }
     }
 
@@ -233,6 +258,7 @@ impl Engine {
         });
         let severity = opening.member.severity;
         let place = (opening.incident_type.clone(), opening.subject.clone());
+        self.state.holders.insert(opening.key.clone(), id.clone());
         let incident = Incident {
             id: id.clone(),
             uid: Incident::uid(&opening.incident_type, &opening.subject, now, number),
@@ -256,7 +282,7 @@ impl Engine {
         self.state.open.insert(place, id.clone());
         self.state.incidents.insert(id.clone(), incident);
         self.dirty.incidents.insert(id.clone());
-        self.news.add(&id, NoticeEvent::Opened, None);
+        self.news.add(&id, NoticeEvent::Opened, opening.remark);
     }
 
     fn next_number(&mut self, now: Timestamp) -> (IncidentId, u32) {
@@ -299,6 +325,7 @@ impl Engine {
         Opening {
             incident_type: rule.incident_type.clone(),
             subject: rule.group_by.subject(&member.labels),
+            remark: self.explain(&key).and_then(AlertReason::silence).map(Arc::from),
             key,
             member,
             checklist,
@@ -314,7 +341,8 @@ impl Engine {
         let threshold = rule
             .thresholds_for(&key.series)
             .and_then(|thresholds| thresholds.of(severity))
-            .map(|threshold| threshold.value);
+            .map(|threshold| threshold.value)
+            .filter(|_| value.is_some());
         let fill = |template: &crate::domain::rule::SummaryTemplate| -> Arc<str> {
             template.fill(&labels, rule.unit, value.unwrap_or(f64::NAN), threshold).into()
         };
@@ -335,16 +363,14 @@ impl Engine {
 
     /// The incident that holds an alert, while it is not closed.
     fn with_incident_of(&mut self, key: &AlertKey, act: impl FnOnce(&mut Self, IncidentId)) {
-        let holder = self
-            .state
-            .open
-            .values()
-            .find(|id| {
-                self.state.incidents.get(*id).is_some_and(|incident| incident.alerts.contains_key(key))
-            })
-            .cloned();
-        if let Some(id) = holder {
+        if let Some(id) = self.state.holders.get(key).cloned() {
             act(self, id);
         }
+    }
+
+    /// Whether an alert is part of an incident that people have to do with.
+    fn is_worked_on(&self, key: &AlertKey) -> bool {
+        let holder = self.state.holders.get(key).and_then(|id| self.state.incidents.get(id));
+        holder.is_some_and(|incident| incident.state.is_active())
     }
 }

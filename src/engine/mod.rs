@@ -106,7 +106,7 @@ impl Engine {
 
     /// The pieces of state that changed since this was last asked.
     pub fn take_changes(&mut self) -> Vec<Change> {
-        std::mem::take(&mut self.dirty).into_changes(&self.state)
+        std::mem::take(&mut self.dirty).into_changes(&self.state, &self.plan.rules)
     }
 
     /// What was decided since this was last asked, for logs and metrics.

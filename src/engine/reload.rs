@@ -8,6 +8,7 @@ use crate::domain::alert::{AlertChange, AlertKey};
 
 use super::Engine;
 use super::plan::Plan;
+use super::report::Report;
 use super::rounds::Index;
 use super::scaling::TargetState;
 
@@ -27,7 +28,18 @@ impl Engine {
             for (labels, tracked) in &mut series {
                 let key = AlertKey { rule: rule.clone(), series: labels.clone() };
                 self.dirty.alerts.insert(key.clone());
-                if tracked.alert.withdraw(now) == AlertChange::Resolved {
+                let change = tracked.alert.withdraw(now);
+                if change == AlertChange::Same {
+                    continue;
+                }
+                self.reports.push(Report::Alert {
+                    rule: key.rule.clone(),
+                    series: key.series.clone(),
+                    change,
+                    reason: tracked.alert.reason,
+                    value: tracked.alert.value,
+                });
+                if change == AlertChange::Resolved {
                     self.alert_ended(&key, tracked.alert.reason.as_str(), now);
                 }
             }

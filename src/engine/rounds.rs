@@ -80,9 +80,15 @@ fn take(
 ) {
     let entry = match tracked.get_mut(&sample.labels) {
         Some(entry) => entry,
-        None => tracked
-            .entry(sample.labels.clone())
-            .or_insert_with(|| Tracked { alert: Alert::new(at), round: at }),
+        None => {
+            // From now on it would be missed, after a restart as well.
+            if rule.pages_on_silence() {
+                moved.push(Moved::same(rule, &sample.labels));
+            }
+            tracked
+                .entry(sample.labels.clone())
+                .or_insert_with(|| Tracked { alert: Alert::new(at), round: at })
+        }
     };
     entry.round = at;
     step(entry, rule, &sample.labels, sample.seen, at, moved);
@@ -93,11 +99,11 @@ fn miss(tracked: &mut BTreeMap<Labels, Tracked>, rule: &Arc<Rule>, at: Timestamp
     let mut forgettable = false;
     for (series, entry) in tracked.iter_mut().filter(|(_, entry)| entry.round != at) {
         step(entry, rule, series, Observation::Missing, at, moved);
-        forgettable |= entry.alert.is_forgettable(at);
+        forgettable |= entry.alert.is_forgettable(rule, at);
     }
     if forgettable {
         tracked.retain(|series, entry| {
-            let forget = entry.round != at && entry.alert.is_forgettable(at);
+            let forget = entry.round != at && entry.alert.is_forgettable(rule, at);
             if forget && entry.alert.state != AlertState::Inactive {
                 entry.alert.state = AlertState::Inactive;
                 moved.push(Moved {
@@ -119,15 +125,19 @@ fn step(
     at: Timestamp,
     moved: &mut Vec<Moved>,
 ) {
-    let before = entry.alert.durable();
+    let before = entry.alert.durable(rule);
     let change = entry.alert.observe(seen, rule, series, at);
     // A clock that started or stopped is state too: it must survive a restart.
-    if change != AlertChange::Same || before != entry.alert.durable() {
+    if change != AlertChange::Same || before != entry.alert.durable(rule) {
         moved.push(Moved { rule: rule.clone(), series: series.clone(), change });
     }
 }
 
 impl Moved {
+    fn same(rule: &Arc<Rule>, series: &Labels) -> Self {
+        Self { rule: rule.clone(), series: series.clone(), change: AlertChange::Same }
+    }
+
     pub(super) fn key(&self) -> AlertKey {
         AlertKey { rule: self.rule.id.clone(), series: self.series.clone() }
     }

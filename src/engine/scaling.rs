@@ -166,7 +166,7 @@ impl Engine {
                 if snapshot.rollout_in_progress {
                     return Err(HeldReason::Rollout);
                 }
-                self.next_size(policy, target, axis, &snapshot).map(|sizes| (snapshot, sizes))
+                self.next_size(policy, target, trigger, &snapshot).map(|sizes| (snapshot, sizes))
             }),
         };
         match decided {
@@ -258,10 +258,12 @@ impl Engine {
         &self,
         policy: &Policy,
         target: &Target,
-        axis: Axis,
+        trigger: &Trigger,
         snapshot: &WorkloadSnapshot,
     ) -> Result<(Size, Size), HeldReason> {
-        let Some(step) = policy.axis(axis).map(|axis| axis.step) else { return Err(HeldReason::NoStep) };
+        let Some(step) = policy.axis(trigger.axis).map(|axis| axis.step) else {
+            return Err(HeldReason::NoStep);
+        };
         match step {
             Step::Replicas(count) => {
                 let next = more_replicas(snapshot.replicas, count, target)?;
@@ -276,6 +278,7 @@ impl Engine {
                     VerticalMode::InPlace | VerticalMode::InPlaceThenTemplate => running,
                 };
                 let next = more_resources(base, share, target)?;
+                trigger.is_helped_by(base, &next)?;
                 Ok((Size::Resources(base.clone()), Size::Resources(next)))
             }
         }

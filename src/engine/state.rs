@@ -1,13 +1,15 @@
 //! The engine's durable state: all that must survive a restart, and which parts of it changed. Decides nothing.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::Timestamp;
-use crate::domain::alert::{Alert, AlertKey, AlertState};
+use crate::domain::alert::{Alert, AlertKey};
 use crate::domain::incident::{Incident, IncidentState};
 use crate::domain::labels::Labels;
 use crate::domain::name::{ActionId, IncidentId, IncidentTypeName, NoticeId, RuleId, TargetId};
 use crate::domain::notice::Notice;
+use crate::domain::rule::RuleSet;
 use crate::domain::scaling::{Axis, ScalingAction};
 
 use crate::domain::change::Change;
@@ -38,6 +40,8 @@ pub struct State {
     pub numbered: BTreeMap<u32, u32>,
     /// The incident that is not closed, by type and subject. Derived.
     pub(super) open: BTreeMap<(IncidentTypeName, Labels), IncidentId>,
+    /// The incident that holds an alert, the newest that is not closed. Derived.
+    pub(super) holders: BTreeMap<AlertKey, IncidentId>,
 }
 
 impl State {
@@ -49,8 +53,11 @@ impl State {
                 self.alerts.entry(key.rule).or_default().insert(key.series, Tracked { alert, round });
             }
             Change::Alert(key, None) => {
-                if let Some(series) = self.alerts.get_mut(&key.rule) {
-                    series.remove(&key.series);
+                if let Entry::Occupied(mut series) = self.alerts.entry(key.rule) {
+                    series.get_mut().remove(&key.series);
+                    if series.get().is_empty() {
+                        series.remove();
+                    }
                 }
             }
             Change::Incident(id, incident) => put(&mut self.incidents, id, incident.map(|it| *it)),
@@ -65,11 +72,13 @@ impl State {
 
     /// Derives what is derived.
     pub(super) fn rebuild_index(&mut self) {
-        self.open = self
-            .incidents
-            .values()
-            .filter(|incident| incident.state != IncidentState::Closed)
-            .map(|incident| ((incident.incident_type.clone(), incident.subject.clone()), incident.id.clone()))
+        let mut open: Vec<&Incident> =
+            self.incidents.values().filter(|incident| incident.state != IncidentState::Closed).collect();
+        open.sort_by(|one, two| (one.opened_at, &one.id).cmp(&(two.opened_at, &two.id)));
+        self.open = open.iter().map(|incident| (incident.place(), incident.id.clone())).collect();
+        self.holders = open
+            .iter()
+            .flat_map(|incident| incident.alerts.keys().map(|key| (key.clone(), incident.id.clone())))
             .collect();
     }
 
@@ -116,10 +125,12 @@ impl Dirty {
         }
     }
 
-    /// The changed pieces as they are now. An inactive alert holds nothing worth keeping.
-    pub(super) fn into_changes(self, state: &State) -> Vec<Change> {
+    /// The changed pieces as they are now.
+    pub(super) fn into_changes(self, state: &State, rules: &RuleSet) -> Vec<Change> {
         let alerts = self.alerts.into_iter().map(|key| {
-            let alert = state.alert(&key).filter(|alert| alert.state != AlertState::Inactive).cloned();
+            let rule = rules.rules.get(&key.rule);
+            let durable = |alert: &&Alert| rule.is_some_and(|rule| alert.is_durable(rule));
+            let alert = state.alert(&key).filter(durable).cloned();
             Change::Alert(key, alert)
         });
         let incidents = self.incidents.into_iter().map(|id| {

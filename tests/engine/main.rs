@@ -1,0 +1,9 @@
+//! Tables and properties of the domain and the engine; what happens in which order stands in `tests/scenarios`.
+
+mod alert_oracle;
+mod alert_table;
+mod made;
+mod moves;
+mod scaling_property;
+mod sizes;
+mod story_property;

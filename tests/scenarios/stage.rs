@@ -1,0 +1,381 @@
+//! The stage: an engine with a store, channels and a cluster around it, as the daemon puts them. Owns carrying out a
+//! scenario's commands and saying in lines what came of each.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use runbookd::config::settings::StoreSettings;
+use runbookd::config::{Sources, parse};
+use runbookd::domain::Timestamp;
+use runbookd::domain::headline::headline;
+use runbookd::domain::labels::Labels;
+use runbookd::domain::name::{ChannelName, QueryId, TargetId};
+use runbookd::domain::notice::{Attempt, DeliveryReason, Notice};
+use runbookd::domain::observation::{Answer, Observation, QueryFailure, Round, Sample};
+use runbookd::domain::quantity::{self, Unit};
+use runbookd::engine::Engine;
+use runbookd::engine::effect::Effect;
+use runbookd::engine::event::Event;
+use runbookd::engine::plan::Plan;
+use runbookd::engine::report::Report;
+use runbookd::engine::state::State;
+use runbookd::store::Store;
+
+use super::cluster::Cluster;
+use super::picture::Picture;
+use super::script::Command;
+
+const START: &str = "2026-11-23T03:00:00Z";
+
+/// How a channel answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mood {
+    Works,
+    Refuses,
+    Fails,
+    Silent,
+}
+
+/// Everything a scenario is played with.
+pub(crate) struct Stage {
+    rules: String,
+    config: String,
+    plan: Arc<Plan>,
+    engine: Engine,
+    folder: tempfile::TempDir,
+    store: Option<Store>,
+    channels: BTreeMap<ChannelName, Mood>,
+    cluster: Cluster,
+    picture: Picture,
+    waiting: BTreeMap<String, usize>,
+    now: Timestamp,
+}
+
+impl Stage {
+    pub(crate) fn new(rules: &str, config: &str) -> Result<Self, String> {
+        let plan = plan(config, rules)?;
+        let now: Timestamp = START.parse().map_err(|error| format!("{error}"))?;
+        Ok(Self {
+            rules: rules.to_owned(),
+            config: config.to_owned(),
+            engine: Engine::new(plan.clone(), now),
+            plan,
+            folder: tempfile::tempdir().map_err(|error| error.to_string())?,
+            store: None,
+            channels: BTreeMap::new(),
+            cluster: Cluster::default(),
+            picture: Picture::default(),
+            waiting: BTreeMap::new(),
+            now,
+        })
+    }
+
+    /// Lets time pass until `at` after the start.
+    pub(crate) fn go_to(&mut self, at: Duration) {
+        let start: Timestamp = START.parse().unwrap_or(self.now);
+        self.now = start.checked_add(at).unwrap_or(Timestamp::MAX);
+    }
+
+    /// Carries out a command and what follows from it; then the timers that are due act.
+    pub(crate) fn perform(&mut self, command: &Command) -> Result<Vec<String>, String> {
+        let mut lines = Vec::new();
+        let events = match command {
+            Command::TimePasses => Vec::new(),
+            Command::Restart => {
+                self.restart(&mut lines)?;
+                Vec::new()
+            }
+            Command::Acknowledge { incident, by } => {
+                vec![Event::Acknowledge { incident: incident.as_str().into(), by: by.as_str().into() }]
+            }
+            Command::Resolve { incident, by } => {
+                vec![Event::Resolve { incident: incident.as_str().into(), by: by.as_str().into() }]
+            }
+            Command::ReloadRules(text) => {
+                self.rules.clone_from(text);
+                vec![self.reload()?]
+            }
+            Command::ReloadConfig(text) => {
+                self.config.clone_from(text);
+                vec![self.reload()?]
+            }
+            Command::Channel { name, mood } => self.set_channel(name, mood)?,
+            Command::Workload { name, properties } => {
+                let target = self.target(name)?;
+                self.cluster.set(target, properties)?;
+                Vec::new()
+            }
+            Command::PodsReady(name) => {
+                self.cluster.make_ready(name)?;
+                Vec::new()
+            }
+            Command::Writes(how) => {
+                self.cluster.set_writes(how)?;
+                Vec::new()
+            }
+            Command::Looks(how) => {
+                self.cluster.set_looks(how.as_deref())?;
+                Vec::new()
+            }
+            Command::Fails { metric, failure } => {
+                let failure = query_failure(failure)?;
+                self.rounds(metric.as_deref(), |_| Ok(Answer::Failed(failure)))?
+            }
+            Command::Answers { metric, series } => self.rounds(Some(metric), |unit| {
+                let samples = series.iter().map(|(labels, value)| {
+                    Ok(Sample { labels: Labels::new(labels.clone()), seen: seen(value, unit)? })
+                });
+                Ok(Answer::Series(samples.collect::<Result<_, String>>()?))
+            })?,
+        };
+        for event in events {
+            self.happens(event, &mut lines)?;
+        }
+        self.happens(Event::Tick, &mut lines)?;
+        let waiting = self.waiting();
+        for channel in self.waiting.keys().chain(waiting.keys()).collect::<BTreeSet<_>>() {
+            let (was, is) = (self.waiting.get(channel), waiting.get(channel));
+            if was != is {
+                lines.push(format!("waiting for {channel}: {}", is.unwrap_or(&0)));
+            }
+        }
+        self.waiting = waiting;
+        Ok(lines)
+    }
+
+    /// How many notices of the outbox wait for each channel.
+    fn waiting(&self) -> BTreeMap<String, usize> {
+        let mut counted = BTreeMap::new();
+        for (_, notice) in self.engine.outbox() {
+            *counted.entry(notice.channel.to_string()).or_insert(0) += 1;
+        }
+        counted
+    }
+
+    /// One event, and the answers to the effects it has.
+    fn happens(&mut self, event: Event, lines: &mut Vec<String>) -> Result<(), String> {
+        let mut waiting = VecDeque::from([event]);
+        while let Some(event) = waiting.pop_front() {
+            let effects = self.engine.on(event, self.now);
+            self.commit()?;
+            self.tell(&effects, "", lines);
+            self.answer(effects, &mut waiting);
+        }
+        Ok(())
+    }
+
+    /// The daemon goes down and comes up again from what it committed.
+    fn restart(&mut self, lines: &mut Vec<String>) -> Result<(), String> {
+        self.store = None;
+        let (store, committed) = Store::open(&self.settings()).map_err(|error| error.to_string())?;
+        self.store = Some(store);
+        let mut state = State::default();
+        for change in committed {
+            state.apply(change);
+        }
+        let (engine, effects) = Engine::restore(self.plan.clone(), state, self.now);
+        self.engine = engine;
+        self.commit()?;
+        self.tell(&effects, "again ", lines);
+        let mut waiting = VecDeque::new();
+        self.answer(effects, &mut waiting);
+        while let Some(event) = waiting.pop_front() {
+            self.happens(event, lines)?;
+        }
+        Ok(())
+    }
+
+    fn settings(&self) -> StoreSettings {
+        StoreSettings::Sqlite(self.folder.path().join("store.db"))
+    }
+
+    fn commit(&mut self) -> Result<(), String> {
+        let changes = self.engine.take_changes();
+        if self.store.is_none() {
+            self.store = Some(Store::open(&self.settings()).map_err(|error| error.to_string())?.0);
+        }
+        match &mut self.store {
+            Some(store) => store.commit(&changes).map_err(|error| error.to_string()),
+            None => Ok(()),
+        }
+    }
+
+    /// What came of an event, in lines.
+    fn tell(&mut self, effects: &[Effect], again: &str, lines: &mut Vec<String>) {
+        let reports = self.engine.take_reports();
+        let picture = Picture::of(&self.engine);
+        lines.extend(picture.alerts_since(&self.picture, &reports));
+        for report in &reports {
+            match report {
+                Report::Sight { blind } => {
+                    lines.push(if *blind { "blind".into() } else { "sees again".into() })
+                }
+                Report::Held { target, axis, reason } => {
+                    lines.push(format!("{target} {axis} held: {reason}"));
+                }
+                Report::Scaling { target, axis, state, change, evidence, .. } => {
+                    lines.push(format!("{target} {axis} {}: {change}, {evidence}", state.as_str()));
+                }
+                Report::Alert { .. } | Report::Incident { .. } => {}
+            }
+        }
+        lines.extend(picture.rests_since(&self.picture));
+        lines.extend(picture.incidents_since(&self.picture));
+        self.picture = picture;
+        for report in &reports {
+            if let Report::Incident { event, headline, channels: 0, .. } = report {
+                lines.push(format!("tells nobody: {event} \"{headline}\""));
+            }
+        }
+        lines.extend(told(effects).into_iter().map(|line| format!("{again}{line}")));
+        for effect in effects {
+            if let Effect::Write(action) = effect {
+                let if_still = &action.resource_version;
+                lines.push(format!(
+                    "{again}write {} {}, if still version {if_still}",
+                    action.target, action.to
+                ));
+            }
+        }
+    }
+
+    fn answer(&mut self, effects: Vec<Effect>, waiting: &mut VecDeque<Event>) {
+        for effect in effects {
+            match effect {
+                Effect::Deliver(notice) => waiting.extend(self.attempt(&notice)),
+                Effect::Look(target) => {
+                    let seen = self.cluster.look(&target);
+                    waiting.push_back(Event::TargetSeen { target, seen });
+                }
+                Effect::Write(action) => {
+                    if let Some(outcome) = self.cluster.write(&action) {
+                        waiting.push_back(Event::Written { action: action.id, outcome });
+                    }
+                }
+            }
+        }
+    }
+
+    fn attempt(&self, notice: &Notice) -> Option<Event> {
+        let attempt = match self.channels.get(&notice.channel).unwrap_or(&Mood::Works) {
+            Mood::Works => Attempt::Accepted,
+            Mood::Refuses => Attempt::Refused { reason: DeliveryReason::Rejected, detail: "no".into() },
+            Mood::Fails => Attempt::Failed {
+                reason: DeliveryReason::Unreachable,
+                detail: "no route".into(),
+                retry_after: None,
+            },
+            Mood::Silent => return None,
+        };
+        Some(Event::Attempted { notice: notice.id.clone(), attempt })
+    }
+
+    /// A channel's mood; one that works again is given what waits for it, oldest first.
+    fn set_channel(&mut self, name: &str, mood: &str) -> Result<Vec<Event>, String> {
+        let mood = match mood {
+            "works" => Mood::Works,
+            "refuses" => Mood::Refuses,
+            "fails" => Mood::Fails,
+            "is silent" => Mood::Silent,
+            other => return Err(format!("a channel works, refuses, fails or is silent, not `{other}`")),
+        };
+        let name = ChannelName::from(name);
+        self.channels.insert(name.clone(), mood);
+        let mut waiting: Vec<&Notice> =
+            self.engine.outbox().map(|(_, notice)| notice).filter(|notice| notice.channel == name).collect();
+        waiting.sort_by_key(|notice| (notice.created_at, notice.revision));
+        Ok(waiting.into_iter().filter_map(|notice| self.attempt(notice)).collect())
+    }
+
+    fn reload(&mut self) -> Result<Event, String> {
+        self.plan = plan(&self.config, &self.rules)?;
+        Ok(Event::Reloaded(self.plan.clone()))
+    }
+
+    fn target(&self, name: &str) -> Result<TargetId, String> {
+        let targets = self.plan.rules.policy.iter().flat_map(|policy| &policy.targets);
+        let found = targets.map(|target| &target.id).find(|id| id.to_string() == name);
+        found.cloned().ok_or_else(|| format!("there is no target {name}"))
+    }
+
+    /// One round of every query behind a metric, or of all.
+    fn rounds(
+        &self,
+        metric: Option<&str>,
+        answer: impl Fn(Unit) -> Result<Answer, String>,
+    ) -> Result<Vec<Event>, String> {
+        let rules = &self.plan.rules;
+        let mut queries: BTreeMap<QueryId, Unit> = BTreeMap::new();
+        let is = |name: &str| metric.is_none_or(|metric| metric == name);
+        for rule in rules.rules.values().filter(|rule| is(&rule.name)) {
+            queries.insert(rule.query.clone(), rule.unit);
+        }
+        if let Some(policy) = &rules.policy {
+            for trigger in policy.triggers.iter().filter(|trigger| is(&trigger.metric)) {
+                queries.insert(trigger.query.clone(), trigger.unit);
+            }
+            for target in policy.targets.iter().filter(|target| is(&format!("health/{}", target.service))) {
+                queries.extend(target.health.clone().map(|query| (query, Unit::Count)));
+            }
+        }
+        if queries.is_empty() {
+            return Err(format!("nothing reads `{}`", metric.unwrap_or("anything")));
+        }
+        let event = |(query, unit)| Ok(Event::Observed(Round { query, at: self.now, answer: answer(unit)? }));
+        queries.into_iter().map(event).collect()
+    }
+}
+
+/// The plan of a configuration, made as the daemon makes it.
+fn plan(config: &str, rules: &str) -> Result<Arc<Plan>, String> {
+    // Minutes of silence between two steps mean nothing, unless the scenario is about them.
+    let sees = if config.contains("evaluation:") { "" } else { "evaluation: {blind_after: 100 days}" };
+    let config = [("config.yaml", config), ("sight.yaml", sees)];
+    let sources = Sources::from_texts(&config, &[("rules.yaml", rules)]);
+    let loaded = parse(&sources).map_err(|diagnostics| diagnostics.to_string())?;
+    let settings = loaded.settings;
+    Ok(Arc::new(Plan {
+        rules: loaded.rules,
+        incident_types: settings.incident_types,
+        communication: settings.communication,
+        blind_after: settings.evaluation.blind_after,
+        scaling: settings.kubernetes_mode,
+    }))
+}
+
+/// The notices among effects: one line for all channels that are told the same.
+fn told(effects: &[Effect]) -> Vec<String> {
+    let mut groups: Vec<(String, String, Vec<&str>)> = Vec::new();
+    for effect in effects {
+        let Effect::Deliver(notice) = effect else { continue };
+        let verb = if notice.event.is_page() { "pages" } else { "tells" };
+        let what = format!("{} \"{}\"", notice.event, headline(&notice.event, &notice.facts));
+        match groups.iter_mut().find(|group| group.1 == what) {
+            Some(group) => group.2.push(notice.channel.as_str()),
+            None => groups.push((verb.into(), what, vec![notice.channel.as_str()])),
+        }
+    }
+    groups
+        .into_iter()
+        .map(|(verb, what, channels)| format!("{verb} {}: {what}", channels.join(", ")))
+        .collect()
+}
+
+fn seen(value: &str, unit: Unit) -> Result<Observation, String> {
+    Ok(match value {
+        "NaN" => Observation::NotANumber,
+        "stale" => Observation::Stale,
+        "+Inf" => Observation::Value(f64::INFINITY),
+        "-Inf" => Observation::Value(f64::NEG_INFINITY),
+        other => Observation::Value(quantity::parse(other, unit).map_err(|why| why.to_string())?),
+    })
+}
+
+fn query_failure(word: &str) -> Result<QueryFailure, String> {
+    use QueryFailure as F;
+    [F::Unreachable, F::TimedOut, F::TooLarge, F::Rejected, F::Unavailable, F::Malformed, F::Partial]
+        .into_iter()
+        .find(|failure| failure.as_str() == word)
+        .ok_or_else(|| format!("`{word}` is no failure of a query"))
+}
