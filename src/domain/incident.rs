@@ -284,6 +284,13 @@ pub enum Happening {
         /// Whether it will be tried again.
         retried: bool,
     },
+    /// A channel's failure was made good by telling another.
+    PassedOn {
+        /// The channel that failed.
+        from: ChannelName,
+        /// The channel told instead.
+        to: ChannelName,
+    },
     /// A scaling action began, moved or ended.
     Scaling {
         /// Which.

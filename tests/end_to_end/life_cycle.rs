@@ -62,16 +62,9 @@ async fn a_real_prometheus_scrapes_the_daemon_without_complaint() {
     let (_stage, daemon) = super::world().await;
     let address = daemon.url().trim_start_matches("http://").to_owned();
     let watcher = Prometheus::start(&[address], Duration::from_secs(1)).await.unwrap();
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let up = watcher.query("up").await.unwrap();
-        let seen = watcher.query("runbookd_config_last_reload_successful").await.unwrap();
-        if up.iter().any(|(_, value)| *value == 1.0) && seen.iter().any(|(_, value)| *value == 1.0) {
-            break;
-        }
-        assert!(Instant::now() < deadline, "the scrape fails: up is {up:?}");
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
+    let is_one = |answer: &[(_, f64)]| answer.iter().any(|(_, value)| *value == 1.0);
+    watcher.until("up", PATIENCE, is_one).await.unwrap();
+    watcher.until("runbookd_config_last_reload_successful", PATIENCE, is_one).await.unwrap();
     let counted = watcher.query("runbookd_queries_total").await.unwrap();
     assert!(!counted.is_empty(), "counters arrive under their names");
 }
