@@ -1,6 +1,7 @@
 //! Reload: a new plan takes over and everything that still exists goes on. Owns what happens to alerts whose rule is
 //! gone; timers, acknowledgements and cooldowns are left alone.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::domain::Timestamp;
@@ -15,6 +16,15 @@ use super::scaling::TargetState;
 impl Engine {
     pub(super) fn reload(&mut self, plan: Arc<Plan>, now: Timestamp) {
         self.index = Index::new(&plan);
+        // What is well is durable only where its silence would page: that may have changed.
+        for (id, rule) in &plan.rules.rules {
+            let was = self.plan.rules.rules.get(id).is_some_and(|rule| rule.pages_on_silence());
+            if was != rule.pages_on_silence() {
+                let series = self.state.alerts.get(id).into_iter().flat_map(BTreeMap::keys);
+                let keys = series.map(|series| AlertKey { rule: id.clone(), series: series.clone() });
+                self.dirty.alerts.extend(keys);
+            }
+        }
         self.plan = plan.clone();
         self.adopt(&plan, now);
     }

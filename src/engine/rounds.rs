@@ -104,7 +104,7 @@ fn miss(tracked: &mut BTreeMap<Labels, Tracked>, rule: &Arc<Rule>, at: Timestamp
     if forgettable {
         tracked.retain(|series, entry| {
             let forget = entry.round != at && entry.alert.is_forgettable(rule, at);
-            if forget && entry.alert.state != AlertState::Inactive {
+            if forget && entry.alert.is_durable(rule) {
                 entry.alert.state = AlertState::Inactive;
                 moved.push(Moved {
                     rule: rule.clone(),

@@ -152,7 +152,13 @@ impl Engine {
         if let Some(action) = self.running(id).cloned() {
             match seen {
                 Ok(snapshot) => self.follow(target, action, &snapshot, now),
-                Err(_) if action.ready_by <= now => self.give_up(action, now),
+                Err(_) if action.ready_by <= now => {
+                    // The write may have happened: a step that nobody could see counts as one.
+                    if action.state == ActionState::Planned {
+                        self.cool_down(&action, now);
+                    }
+                    self.give_up(action, now);
+                }
                 Err(_) => {}
             }
             return;
@@ -261,7 +267,9 @@ impl Engine {
         trigger: &Trigger,
         snapshot: &WorkloadSnapshot,
     ) -> Result<(Size, Size), HeldReason> {
-        let Some(step) = policy.axis(trigger.axis).map(|axis| axis.step) else { return Err(HeldReason::NoStep) };
+        let Some(step) = policy.axis(trigger.axis).map(|axis| axis.step) else {
+            return Err(HeldReason::NoStep);
+        };
         match step {
             Step::Replicas(count) => {
                 let next = more_replicas(snapshot.replicas, count, target)?;

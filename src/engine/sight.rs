@@ -82,7 +82,8 @@ impl Engine {
             runbook_url: None,
         };
         let incident_type = IncidentTypeName::from("blind");
-        let opening = Opening { incident_type, subject, key: key(), member, checklist: Vec::new(), remark: None };
+        let opening =
+            Opening { incident_type, subject, key: key(), member, checklist: Vec::new(), remark: None };
         self.alert_fired(opening, now);
     }
 }
