@@ -62,7 +62,10 @@ impl Naive<'_> {
             AlertState::Firing { severity, since } => {
                 let calm = self.since(|value| self.level(value) != Some(Severity::Critical));
                 let beyond = |start| {
-                    self.seen.iter().find(|(at, value)| *at >= start && !self.is_clear(*value)).map(|(at, _)| *at)
+                    self.seen
+                        .iter()
+                        .find(|(at, value)| *at >= start && !self.is_clear(*value))
+                        .map(|(at, _)| *at)
                 };
                 if self.is_clear(value) {
                     if self.has_lasted(self.since(|value| self.is_clear(value)), self.keep) {
@@ -82,7 +85,8 @@ impl Naive<'_> {
                 }
             }
             AlertState::Inactive | AlertState::Pending { .. } | AlertState::Resolved { .. } => {
-                let first = [Severity::Warning, Severity::Critical].map(|severity| self.breached_since(severity));
+                let first =
+                    [Severity::Warning, Severity::Critical].map(|severity| self.breached_since(severity));
                 match (self.matured(), self.level(value), first.into_iter().flatten().min()) {
                     (Some(severity), _, _) => AlertState::Firing { severity, since: now },
                     (None, Some(severity), Some(first)) => AlertState::Pending { severity, since: at(first) },

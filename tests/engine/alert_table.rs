@@ -46,29 +46,89 @@ fn every_kind_of_observation_moves_an_alert_as_its_rule_says() {
         (held, "0:71 59:71", "0 pending, pending warning hold_not_over"),
         (held, "0:71 60:71", "0 pending, 60 fired warning, firing warning beyond_threshold"),
         (held, "0:71 30:95 60:95", "0 pending, 60 fired warning, firing warning beyond_threshold"),
-        (held, "0:71 30:95 60:95 90:95", "0 pending, 60 fired warning, 90 worsened critical, firing critical beyond_threshold"),
+        (
+            held,
+            "0:71 30:95 60:95 90:95",
+            "0 pending, 60 fired warning, 90 worsened critical, firing critical beyond_threshold",
+        ),
         (held, "0:71 30:60 60:71", "0 pending, 30 withdrawn, 60 pending, pending warning hold_not_over"),
         // A clock that steps back lets nothing mature early, and nothing panics.
-        (held, "100:95 50:95 159:95 160:95", "100 pending, 160 fired critical, firing critical beyond_threshold"),
+        (
+            held,
+            "100:95 50:95 159:95 160:95",
+            "100 pending, 160 fired critical, firing critical beyond_threshold",
+        ),
         (none, "0:91 1:90 2:70", "0 fired critical, 1 eased warning, 2 resolved, resolved warning cleared"),
         (none, "0:91 1:- 2:nan 3:old 4:!", "0 fired critical, firing critical query_failed_held"),
         (none, "0:- 1:! 2:nan 3:old", "inactive  stale_held"),
-        ("warning: 70%", "0:95 1:50 2:95", "0 fired warning, 1 resolved, 2 fired warning, firing warning beyond_threshold"),
+        (
+            "warning: 70%",
+            "0:95 1:50 2:95",
+            "0 fired warning, 1 resolved, 2 fired warning, firing warning beyond_threshold",
+        ),
         ("critical: 90%", "0:91 1:89", "0 fired critical, 1 resolved, resolved critical cleared"),
         ("critical: 90%, clear: 80%", "0:91 1:85", "0 fired critical, firing critical not_yet_clear"),
-        ("warning: 70%, keep_firing_for: 60s", "0:95 1:5 60:5 61:5", "0 fired warning, 61 resolved, resolved warning cleared"),
-        ("warning: 70%, keep_firing_for: 60s", "0:95 1:5 30:- 61:5", "0 fired warning, 61 resolved, resolved warning cleared"),
-        ("warning: 70%, critical: 90%, keep_firing_for: 60s", "0:95 1:75 30:95 61:75 121:75", "0 fired critical, 121 eased warning, firing warning beyond_threshold"),
-        ("warning: 30%, critical: 10%", "0:30 1:29 2:9", "1 fired warning, 2 worsened critical, firing critical beyond_threshold"),
-        ("warning: 30%, direction: below, clear: 40%", "0:29 1:35 2:40", "0 fired warning, 2 resolved, resolved warning cleared"),
-        ("warning: 70%, on_no_data: resolve, no_data_after: 60s", "0:95 10:- 69:- 70:-", "0 fired warning, 70 resolved, resolved warning no_data_resolved"),
-        ("warning: 70%, for: 5m, on_no_data: resolve, no_data_after: 60s", "0:95 10:- 70:-", "0 pending, 70 withdrawn, inactive  no_data_resolved"),
+        (
+            "warning: 70%, keep_firing_for: 60s",
+            "0:95 1:5 60:5 61:5",
+            "0 fired warning, 61 resolved, resolved warning cleared",
+        ),
+        (
+            "warning: 70%, keep_firing_for: 60s",
+            "0:95 1:5 30:- 61:5",
+            "0 fired warning, 61 resolved, resolved warning cleared",
+        ),
+        (
+            "warning: 70%, critical: 90%, keep_firing_for: 60s",
+            "0:95 1:75 30:95 61:75 121:75",
+            "0 fired critical, 121 eased warning, firing warning beyond_threshold",
+        ),
+        (
+            "warning: 30%, critical: 10%",
+            "0:30 1:29 2:9",
+            "1 fired warning, 2 worsened critical, firing critical beyond_threshold",
+        ),
+        (
+            "warning: 30%, direction: below, clear: 40%",
+            "0:29 1:35 2:40",
+            "0 fired warning, 2 resolved, resolved warning cleared",
+        ),
+        (
+            "warning: 70%, on_no_data: resolve, no_data_after: 60s",
+            "0:95 10:- 69:- 70:-",
+            "0 fired warning, 70 resolved, resolved warning no_data_resolved",
+        ),
+        (
+            "warning: 70%, for: 5m, on_no_data: resolve, no_data_after: 60s",
+            "0:95 10:- 70:-",
+            "0 pending, 70 withdrawn, inactive  no_data_resolved",
+        ),
         // Silence that is interrupted begins anew.
-        ("warning: 70%, on_no_data: fire, no_data_after: 60s", "0:5 10:- 60:5 70:- 129:-", "inactive  no_data_held"),
-        ("warning: 70%, on_no_data: fire, no_data_after: 60s", "0:5 10:- 70:- 80:-", "70 fired warning, firing warning no_data_fired"),
-        ("warning: 70%, on_no_data: fire, no_data_after: 60s", "0:5 10:nan 70:nan", "70 fired warning, firing warning no_data_fired"),
-        ("warning: 70%, on_error: fire, no_data_after: 60s", "0:5 10:! 70:!", "70 fired warning, firing warning query_failed_fired"),
-        ("warning: 70%, on_error: fire, no_data_after: 60s", "0:5 10:! 60:- 70:!", "inactive  query_failed_held"),
+        (
+            "warning: 70%, on_no_data: fire, no_data_after: 60s",
+            "0:5 10:- 60:5 70:- 129:-",
+            "inactive  no_data_held",
+        ),
+        (
+            "warning: 70%, on_no_data: fire, no_data_after: 60s",
+            "0:5 10:- 70:- 80:-",
+            "70 fired warning, firing warning no_data_fired",
+        ),
+        (
+            "warning: 70%, on_no_data: fire, no_data_after: 60s",
+            "0:5 10:nan 70:nan",
+            "70 fired warning, firing warning no_data_fired",
+        ),
+        (
+            "warning: 70%, on_error: fire, no_data_after: 60s",
+            "0:5 10:! 70:!",
+            "70 fired warning, firing warning query_failed_fired",
+        ),
+        (
+            "warning: 70%, on_error: fire, no_data_after: 60s",
+            "0:5 10:! 60:- 70:!",
+            "inactive  query_failed_held",
+        ),
     ];
     for (fields, seen, expected) in rows {
         assert_eq!(play(&rule(fields), &Labels::empty(), seen), expected, "{fields} sees {seen}");
@@ -83,7 +143,11 @@ fn a_prometheus_rule_breaches_by_presence() {
         ("for: 1m", "0:0 30:- 60:0", "0 pending, 30 withdrawn, 60 pending, pending critical hold_not_over"),
         // A value that is no number is returned all the same; a failed query and an old sample say nothing.
         ("for: 0s", "0:nan 1:! 2:old", "0 fired critical, firing critical stale_held"),
-        ("keep_firing_for: 1m", "0:0 10:- 69:- 70:-", "0 fired critical, 70 resolved, resolved critical cleared"),
+        (
+            "keep_firing_for: 1m",
+            "0:0 10:- 69:- 70:-",
+            "0 fired critical, 70 resolved, resolved critical cleared",
+        ),
         ("keep_firing_for: 1m", "0:0 10:- 60:0 70:-", "0 fired critical, firing critical kept_firing"),
     ];
     for (fields, seen, expected) in rows {

@@ -167,7 +167,9 @@ impl World {
     fn answer(&mut self, effects: Vec<Effect>, seconds: i64) -> Result<(), TestCaseError> {
         let mut waiting: VecDeque<Effect> = effects.into();
         loop {
-            self.engine.take_changes().into_iter().for_each(|change| self.committed.apply(change));
+            for change in self.engine.take_changes() {
+                self.committed.apply(change);
+            }
             for report in self.engine.take_reports() {
                 if let Report::Scaling { state: ActionState::Planned, .. } = report {
                     self.check_plan(seconds)?;
@@ -198,9 +200,8 @@ impl World {
         prop_assert!(!self.workload.rollout_in_progress, "a step during a rollout");
         prop_assert!(seconds - self.blind_since < 120, "a step while blind");
         let (first, last) = (self.run.first(), self.run.last());
-        let sustained = first.zip(last).is_some_and(|(first, last)| {
-            last - first >= SUSTAINED && seconds - last < GAP
-        });
+        let sustained =
+            first.zip(last).is_some_and(|(first, last)| last - first >= SUSTAINED && seconds - last < GAP);
         prop_assert!(sustained, "at {seconds} without fresh evidence: {:?}", self.run);
         Ok(())
     }

@@ -113,9 +113,7 @@ impl Cluster {
             Writes::Accepted => Some(self.carry_out(action)),
             Writes::Refused(failure) => Some(Err(failure)),
             Writes::Lost => Some(Err(ClusterFailure::Unreachable)),
-            Writes::DoneUnheard => {
-                Some(self.carry_out(action).and(Err(ClusterFailure::Unreachable)))
-            }
+            Writes::DoneUnheard => Some(self.carry_out(action).and(Err(ClusterFailure::Unreachable))),
             Writes::Unanswered => None,
         }
     }

@@ -34,10 +34,11 @@ impl Picture {
         let incidents =
             engine.incidents().map(|it| (it.id.to_string(), format!("{} {}", it.state, it.severity)));
         let targets = engine.plan().rules.policy.iter().flat_map(|policy| &policy.targets);
-        let rests = targets.flat_map(|target| Axis::ALL.map(|axis| (target, axis))).filter_map(|(target, axis)| {
-            let until = engine.cooldown(&target.id, axis)?;
-            Some((format!("{} {axis}", target.id), clock(until)))
-        });
+        let rests =
+            targets.flat_map(|target| Axis::ALL.map(|axis| (target, axis))).filter_map(|(target, axis)| {
+                let until = engine.cooldown(&target.id, axis)?;
+                Some((format!("{} {axis}", target.id), clock(until)))
+            });
         Self { alerts: alerts.collect(), incidents: incidents.collect(), rests: rests.collect() }
     }
 
@@ -48,7 +49,10 @@ impl Picture {
             .iter()
             .filter_map(|report| match report {
                 Report::Alert { rule, series, .. } => Some(alert_name(rule, series)),
-                Report::Incident { .. } | Report::Scaling { .. } | Report::Held { .. } | Report::Sight { .. } => None,
+                Report::Incident { .. }
+                | Report::Scaling { .. }
+                | Report::Held { .. }
+                | Report::Sight { .. } => None,
             })
             .collect();
         let names: BTreeSet<&String> = before.alerts.keys().chain(self.alerts.keys()).collect();

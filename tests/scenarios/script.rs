@@ -42,14 +42,26 @@ pub(crate) struct Written {
 pub(crate) enum Command {
     TimePasses,
     Restart,
-    Acknowledge { incident: String, by: String },
-    Resolve { incident: String, by: String },
+    Acknowledge {
+        incident: String,
+        by: String,
+    },
+    Resolve {
+        incident: String,
+        by: String,
+    },
     ReloadRules(String),
     ReloadConfig(String),
     /// `channel email refuses`.
-    Channel { name: String, mood: String },
+    Channel {
+        name: String,
+        mood: String,
+    },
     /// `workload shop/checkout replicas 4 ready 4`.
-    Workload { name: String, properties: Vec<(String, String)> },
+    Workload {
+        name: String,
+        properties: Vec<(String, String)>,
+    },
     /// `pods of shop/checkout are ready`.
     PodsReady(String),
     /// `writes are lost`.
@@ -57,9 +69,15 @@ pub(crate) enum Command {
     /// `looks fail unreachable`, `looks work`.
     Looks(Option<String>),
     /// `cpu_usage fails timed_out`, `everything fails unreachable`.
-    Fails { metric: Option<String>, failure: String },
+    Fails {
+        metric: Option<String>,
+        failure: String,
+    },
     /// `cpu_usage{service="checkout"} 95%`; no series for `cpu_usage empty`.
-    Answers { metric: String, series: Vec<(Vec<(String, String)>, String)> },
+    Answers {
+        metric: String,
+        series: Vec<(Vec<(String, String)>, String)>,
+    },
 }
 
 impl Step {
@@ -79,7 +97,8 @@ impl Script {
     /// Reads a script; a mistake says its line.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let lines: Vec<String> = text.lines().map(str::to_owned).collect();
-        let mut script = Self { lines: lines.clone(), rules: String::new(), config: String::new(), steps: Vec::new() };
+        let mut script =
+            Self { lines: lines.clone(), rules: String::new(), config: String::new(), steps: Vec::new() };
         let mut number = 0;
         let mut at = 0;
         while let Some(line) = lines.get(at) {
@@ -93,7 +112,11 @@ impl Script {
             let indented = line.starts_with(' ');
             if trimmed == "rules" || trimmed == "config" {
                 let block = block(&lines, &mut at);
-                if trimmed == "rules" { script.rules = block } else { script.config = block }
+                if trimmed == "rules" {
+                    script.rules = block;
+                } else {
+                    script.config = block;
+                }
                 continue;
             }
             if let Some(arrow) = trimmed.strip_prefix("->").filter(|_| indented) {
@@ -162,7 +185,7 @@ impl Script {
             }
             for command in self.commands().filter(|command| command.last_line == at + 1) {
                 for text in got.get(command.number).into_iter().flatten() {
-                    out.push_str(&format!("{:1$}-> {text}\n", "", command.column));
+                    out.extend([" ".repeat(command.column).as_str(), "-> ", text, "\n"]);
                 }
             }
         }
@@ -222,7 +245,9 @@ fn command(text: &str, lines: &[String], at: &mut usize) -> Result<Command, Stri
         ["acknowledge", incident, "by", by @ ..] => {
             Command::Acknowledge { incident: owned(incident), by: by.join(" ") }
         }
-        ["resolve", incident, "by", by @ ..] => Command::Resolve { incident: owned(incident), by: by.join(" ") },
+        ["resolve", incident, "by", by @ ..] => {
+            Command::Resolve { incident: owned(incident), by: by.join(" ") }
+        }
         ["reload", "rules"] => Command::ReloadRules(block(lines, at)),
         ["reload", "config"] => Command::ReloadConfig(block(lines, at)),
         ["channel", name, mood @ ..] => Command::Channel { name: owned(name), mood: mood.join(" ") },
@@ -238,9 +263,7 @@ fn command(text: &str, lines: &[String], at: &mut usize) -> Result<Command, Stri
         ["looks", "work"] => Command::Looks(None),
         ["looks", "fail", how] => Command::Looks(Some(owned(how))),
         ["everything", "fails", failure] => Command::Fails { metric: None, failure: owned(failure) },
-        [metric, "fails", failure] => {
-            Command::Fails { metric: Some(owned(metric)), failure: owned(failure) }
-        }
+        [metric, "fails", failure] => Command::Fails { metric: Some(owned(metric)), failure: owned(failure) },
         [metric, "empty"] => Command::Answers { metric: owned(metric), series: Vec::new() },
         _ => answers(text).ok_or("this is no command")?,
     })

@@ -208,7 +208,9 @@ impl Stage {
         lines.extend(picture.alerts_since(&self.picture, &reports));
         for report in &reports {
             match report {
-                Report::Sight { blind } => lines.push(if *blind { "blind".into() } else { "sees again".into() }),
+                Report::Sight { blind } => {
+                    lines.push(if *blind { "blind" } else { "sees again" }.into());
+                }
                 Report::Held { target, axis, reason } => {
                     lines.push(format!("{target} {axis} held: {reason}"));
                 }
@@ -230,7 +232,10 @@ impl Stage {
         for effect in effects {
             if let Effect::Write(action) = effect {
                 let if_still = &action.resource_version;
-                lines.push(format!("{again}write {} {}, if still version {if_still}", action.target, action.to));
+                lines.push(format!(
+                    "{again}write {} {}, if still version {if_still}",
+                    action.target, action.to
+                ));
             }
         }
     }
@@ -351,7 +356,10 @@ fn told(effects: &[Effect]) -> Vec<String> {
             None => groups.push((verb.into(), what, vec![notice.channel.as_str()])),
         }
     }
-    groups.into_iter().map(|(verb, what, channels)| format!("{verb} {}: {what}", channels.join(", "))).collect()
+    groups
+        .into_iter()
+        .map(|(verb, what, channels)| format!("{verb} {}: {what}", channels.join(", ")))
+        .collect()
 }
 
 fn seen(value: &str, unit: Unit) -> Result<Observation, String> {
