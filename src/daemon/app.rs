@@ -171,7 +171,7 @@ async fn perform(
     stop: CancellationToken,
 ) {
     let mut act = |effect| match effect {
-        Effect::Deliver(notice) => delivery.queue(notice),
+        Effect::Deliver(notice) => delivery.queue(*notice),
         Effect::Look(target) => scaling.look(target),
         Effect::Write(action) => scaling.write(action),
     };

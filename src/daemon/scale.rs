@@ -51,9 +51,9 @@ impl Scaling {
     }
 
     /// Writes a decided size.
-    pub fn write(&mut self, action: ScalingAction) {
+    pub fn write(&mut self, action: Box<ScalingAction>) {
         let lane = self.lane(action.target.clone());
-        let _ = lane.calls.send(Call::Write(Box::new(action)));
+        let _ = lane.calls.send(Call::Write(action));
     }
 
     fn lane(&mut self, target: TargetId) -> &Lane {

@@ -222,7 +222,7 @@ impl SummaryTemplate {
                 Piece::PlainValue => out.push_str(&value.to_string()),
                 Piece::PercentValue => out.push_str(&format!("{}%", trimmed(value * 100.0))),
                 Piece::Threshold => {
-                    out.push_str(&threshold.map_or_else(String::new, |limit| unit.show(limit)))
+                    out.push_str(&threshold.map_or_else(String::new, |limit| unit.show(limit)));
                 }
                 Piece::Labels => out.push_str(&labels.to_string()),
                 Piece::Label(name) => out.push_str(labels.get(name).unwrap_or_default()),

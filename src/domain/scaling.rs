@@ -470,7 +470,7 @@ pub fn more_resources(
     share: f64,
     target: &Target,
 ) -> Result<Vec<ContainerSize>, HeldReason> {
-    if containers.iter().all(|container| container.is_unsized()) {
+    if containers.iter().all(ContainerSize::is_unsized) {
         return Err(HeldReason::NothingToGrow);
     }
     let grown: Vec<ContainerSize> = containers

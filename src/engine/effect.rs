@@ -10,9 +10,9 @@ use crate::domain::scaling::ScalingAction;
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
     /// Deliver a notice; answered by `Attempted`.
-    Deliver(Notice),
+    Deliver(Box<Notice>),
     /// Look at a target; answered by `TargetSeen`.
     Look(TargetId),
     /// Write a size; answered by `Written`.
-    Write(ScalingAction),
+    Write(Box<ScalingAction>),
 }

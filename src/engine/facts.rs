@@ -91,12 +91,11 @@ fn impact(incident: &Incident, lead: Option<&Member>, value: Option<f64>) -> Str
     if let Some(impact) = &lead.impact {
         return impact.to_string();
     }
-    let summary = match &lead.summary {
-        Some(summary) => summary.to_string(),
-        None => {
-            let value = value.map_or_else(|| "unknown".into(), |value| lead.unit.show(value));
-            format!("{} of {} at {value}", spoken(&lead.name), incident.subject_name())
-        }
+    let summary = if let Some(summary) = &lead.summary {
+        summary.to_string()
+    } else {
+        let value = value.map_or_else(|| "unknown".into(), |value| lead.unit.show(value));
+        format!("{} of {} at {value}", spoken(&lead.name), incident.subject_name())
     };
     let counted: Vec<String> = [("service", "services"), ("tenant", "tenants")]
         .into_iter()

@@ -69,7 +69,7 @@ impl Engine {
     pub fn restore(plan: Arc<Plan>, state: State, now: Timestamp) -> (Self, Vec<Effect>) {
         let mut engine = Self {
             index: rounds::Index::new(&plan),
-            plan: plan.clone(),
+            plan,
             state,
             sight: Sight::new(now),
             targets: BTreeMap::new(),
@@ -81,7 +81,7 @@ impl Engine {
         };
         engine.state.rebuild_index();
         engine.sight.restore(&engine.state);
-        engine.adopt(&plan, now);
+        engine.adopt(now);
         engine.resume();
         engine.publish(now);
         let effects = std::mem::take(&mut engine.effects);

@@ -145,7 +145,7 @@ impl Engine {
             Happening::Queued { channel: channel.clone(), event: event.clone(), revision },
         );
         self.dirty.notices.insert(notice.id.clone());
-        self.effects.push(Effect::Deliver(notice.clone()));
+        self.effects.push(Effect::Deliver(Box::new(notice.clone())));
         self.state.outbox.insert(notice.id.clone(), notice);
     }
 
@@ -245,6 +245,6 @@ impl Engine {
         waiting.sort_by(|one, two| {
             (one.created_at, one.revision, &one.id).cmp(&(two.created_at, two.revision, &two.id))
         });
-        self.effects.extend(waiting.into_iter().map(Effect::Deliver));
+        self.effects.extend(waiting.into_iter().map(|notice| Effect::Deliver(Box::new(notice))));
     }
 }

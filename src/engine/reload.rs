@@ -1,6 +1,7 @@
 //! Reload: a new plan takes over and everything that still exists goes on. Owns what happens to alerts whose rule is
 //! gone; timers, acknowledgements and cooldowns are left alone.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::domain::Timestamp;
@@ -10,17 +11,26 @@ use super::Engine;
 use super::plan::Plan;
 use super::report::Report;
 use super::rounds::Index;
-use super::scaling::TargetState;
 
 impl Engine {
     pub(super) fn reload(&mut self, plan: Arc<Plan>, now: Timestamp) {
         self.index = Index::new(&plan);
-        self.plan = plan.clone();
-        self.adopt(&plan, now);
+        // What is well is durable only where its silence would page: that may have changed.
+        for (id, rule) in &plan.rules.rules {
+            let was = self.plan.rules.rules.get(id).is_some_and(|rule| rule.pages_on_silence());
+            if was != rule.pages_on_silence() {
+                let series = self.state.alerts.get(id).into_iter().flat_map(BTreeMap::keys);
+                let keys = series.map(|series| AlertKey { rule: id.clone(), series: series.clone() });
+                self.dirty.alerts.extend(keys);
+            }
+        }
+        self.plan = plan;
+        self.adopt(now);
     }
 
     /// Brings the state in line with the plan: used at reload and at restore.
-    pub(super) fn adopt(&mut self, plan: &Plan, now: Timestamp) {
+    pub(super) fn adopt(&mut self, now: Timestamp) {
+        let plan = self.plan.clone();
         let removed: Vec<_> =
             self.state.alerts.keys().filter(|rule| !plan.rules.rules.contains_key(*rule)).cloned().collect();
         for rule in removed {
@@ -46,8 +56,7 @@ impl Engine {
         }
         let targets = plan.rules.policy.iter().flat_map(|policy| &policy.targets);
         let mut kept = std::mem::take(&mut self.targets);
-        self.targets = targets
-            .map(|target| (target.id.clone(), kept.remove(&target.id).unwrap_or_else(TargetState::default)))
-            .collect();
+        self.targets =
+            targets.map(|target| (target.id.clone(), kept.remove(&target.id).unwrap_or_default())).collect();
     }
 }

@@ -78,17 +78,14 @@ fn take(
     at: Timestamp,
     moved: &mut Vec<Moved>,
 ) {
-    let entry = match tracked.get_mut(&sample.labels) {
-        Some(entry) => entry,
-        None => {
-            // From now on it would be missed, after a restart as well.
-            if rule.pages_on_silence() {
-                moved.push(Moved::same(rule, &sample.labels));
-            }
-            tracked
-                .entry(sample.labels.clone())
-                .or_insert_with(|| Tracked { alert: Alert::new(at), round: at })
+    let entry = if let Some(entry) = tracked.get_mut(&sample.labels) {
+        entry
+    } else {
+        // From now on it would be missed, after a restart as well.
+        if rule.pages_on_silence() {
+            moved.push(Moved::same(rule, &sample.labels));
         }
+        tracked.entry(sample.labels.clone()).or_insert_with(|| Tracked { alert: Alert::new(at), round: at })
     };
     entry.round = at;
     step(entry, rule, &sample.labels, sample.seen, at, moved);
@@ -104,7 +101,7 @@ fn miss(tracked: &mut BTreeMap<Labels, Tracked>, rule: &Arc<Rule>, at: Timestamp
     if forgettable {
         tracked.retain(|series, entry| {
             let forget = entry.round != at && entry.alert.is_forgettable(rule, at);
-            if forget && entry.alert.state != AlertState::Inactive {
+            if forget && entry.alert.is_durable(rule) {
                 entry.alert.state = AlertState::Inactive;
                 moved.push(Moved {
                     rule: rule.clone(),

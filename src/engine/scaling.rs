@@ -152,7 +152,13 @@ impl Engine {
         if let Some(action) = self.running(id).cloned() {
             match seen {
                 Ok(snapshot) => self.follow(target, action, &snapshot, now),
-                Err(_) if action.ready_by <= now => self.give_up(action, now),
+                Err(_) if action.ready_by <= now => {
+                    // The write may have happened: a step that nobody could see counts as one.
+                    if action.state == ActionState::Planned {
+                        self.cool_down(&action, now);
+                    }
+                    self.give_up(action, now);
+                }
                 Err(_) => {}
             }
             return;
@@ -166,7 +172,7 @@ impl Engine {
                 if snapshot.rollout_in_progress {
                     return Err(HeldReason::Rollout);
                 }
-                self.next_size(policy, target, trigger, &snapshot).map(|sizes| (snapshot, sizes))
+                next_size(policy, target, trigger, &snapshot).map(|sizes| (snapshot, sizes))
             }),
         };
         match decided {
@@ -254,36 +260,6 @@ impl Engine {
         (until > now).then_some(HeldReason::Cooldown { until })
     }
 
-    fn next_size(
-        &self,
-        policy: &Policy,
-        target: &Target,
-        trigger: &Trigger,
-        snapshot: &WorkloadSnapshot,
-    ) -> Result<(Size, Size), HeldReason> {
-        let Some(step) = policy.axis(trigger.axis).map(|axis| axis.step) else {
-            return Err(HeldReason::NoStep);
-        };
-        match step {
-            Step::Replicas(count) => {
-                let next = more_replicas(snapshot.replicas, count, target)?;
-                Ok((Size::Replicas(snapshot.replicas), Size::Replicas(next)))
-            }
-            Step::Resources(share) => {
-                // What runs may already be larger than the template after an in-place step: grow from what is
-                // desired of the pods, so that steps add up.
-                let running = snapshot.pods.first().map_or(&snapshot.containers, |pod| &pod.containers);
-                let base = match target.vertical {
-                    VerticalMode::Template => &snapshot.containers,
-                    VerticalMode::InPlace | VerticalMode::InPlaceThenTemplate => running,
-                };
-                let next = more_resources(base, share, target)?;
-                trigger.is_helped_by(base, &next)?;
-                Ok((Size::Resources(base.clone()), Size::Resources(next)))
-            }
-        }
-    }
-
     fn plan_action(
         &mut self,
         target: &Target,
@@ -339,7 +315,7 @@ impl Engine {
     fn write(&mut self, action: ScalingAction) {
         let Some(state) = self.targets.get_mut(&action.target) else { return };
         if !std::mem::replace(&mut state.writing, true) {
-            self.effects.push(Effect::Write(action));
+            self.effects.push(Effect::Write(Box::new(action)));
         }
     }
 
@@ -556,6 +532,36 @@ impl Engine {
 
     fn interval_of(&self, trigger: &Trigger) -> Duration {
         self.plan.rules.queries.get(&trigger.query).map_or(Duration::ZERO, |query| query.interval)
+    }
+}
+
+/// The size on `axis` now, and after one step.
+fn next_size(
+    policy: &Policy,
+    target: &Target,
+    trigger: &Trigger,
+    snapshot: &WorkloadSnapshot,
+) -> Result<(Size, Size), HeldReason> {
+    let Some(step) = policy.axis(trigger.axis).map(|axis| axis.step) else {
+        return Err(HeldReason::NoStep);
+    };
+    match step {
+        Step::Replicas(count) => {
+            let next = more_replicas(snapshot.replicas, count, target)?;
+            Ok((Size::Replicas(snapshot.replicas), Size::Replicas(next)))
+        }
+        Step::Resources(share) => {
+            // What runs may already be larger than the template after an in-place step: grow from what is
+            // desired of the pods, so that steps add up.
+            let running = snapshot.pods.first().map_or(&snapshot.containers, |pod| &pod.containers);
+            let base = match target.vertical {
+                VerticalMode::Template => &snapshot.containers,
+                VerticalMode::InPlace | VerticalMode::InPlaceThenTemplate => running,
+            };
+            let next = more_resources(base, share, target)?;
+            trigger.is_helped_by(base, &next)?;
+            Ok((Size::Resources(base.clone()), Size::Resources(next)))
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! The embedded store: SQLite in write-ahead mode with a sync at every commit. Owns the connection, the schema
+//! The embedded store: `SQLite` in write-ahead mode with a sync at every commit. Owns the connection, the schema
 //! version and the lock that keeps a second daemon out.
 
 use std::fs::{File, TryLockError};
@@ -24,7 +24,7 @@ pub struct Store {
     place: Place,
     /// `None` after a failed commit, until it was opened again.
     connection: Option<Connection>,
-    /// Held for life. Unlike SQLite's own locks it also keeps out a daemon that only reads at first.
+    /// Held for life. Unlike `SQLite`'s own locks it also keeps out a daemon that only reads at first.
     _lock: Option<File>,
 }
 

@@ -1,6 +1,14 @@
 //! The real binary in a whole world: a real Prometheus, a shop that reacts to scaling, servers that speak the real
 //! protocols. What counts is what those servers received.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test fails by panicking and tells its story"
+)]
+
 mod blind;
 mod http;
 mod life_cycle;

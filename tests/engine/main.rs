@@ -1,5 +1,7 @@
 //! Tables and properties of the domain and the engine; what happens in which order stands in `tests/scenarios`.
 
+#![allow(clippy::expect_used, clippy::panic, reason = "a test that cannot go on has failed")]
+
 mod alert_oracle;
 mod alert_table;
 mod made;

@@ -167,7 +167,9 @@ impl World {
     fn answer(&mut self, effects: Vec<Effect>, seconds: i64) -> Result<(), TestCaseError> {
         let mut waiting: VecDeque<Effect> = effects.into();
         loop {
-            self.engine.take_changes().into_iter().for_each(|change| self.committed.apply(change));
+            for change in self.engine.take_changes() {
+                self.committed.apply(change);
+            }
             for report in self.engine.take_reports() {
                 if let Report::Scaling { state: ActionState::Planned, .. } = report {
                     self.check_plan(seconds)?;

@@ -113,9 +113,9 @@ impl Script {
             if trimmed == "rules" || trimmed == "config" {
                 let block = block(&lines, &mut at);
                 if trimmed == "rules" {
-                    script.rules = block
+                    script.rules = block;
                 } else {
-                    script.config = block
+                    script.config = block;
                 }
                 continue;
             }
@@ -185,7 +185,7 @@ impl Script {
             }
             for command in self.commands().filter(|command| command.last_line == at + 1) {
                 for text in got.get(command.number).into_iter().flatten() {
-                    out.push_str(&format!("{:1$}-> {text}\n", "", command.column));
+                    out.extend([" ".repeat(command.column).as_str(), "-> ", text, "\n"]);
                 }
             }
         }

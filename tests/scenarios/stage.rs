@@ -209,7 +209,7 @@ impl Stage {
         for report in &reports {
             match report {
                 Report::Sight { blind } => {
-                    lines.push(if *blind { "blind".into() } else { "sees again".into() })
+                    lines.push(if *blind { "blind" } else { "sees again" }.into());
                 }
                 Report::Held { target, axis, reason } => {
                     lines.push(format!("{target} {axis} held: {reason}"));
