@@ -189,15 +189,15 @@ impl Engine {
         }
     }
 
-    /// A page that has been failing for `failover_after` goes to the next rung too, unless that one was told anyway.
+    /// A page that no attempt got through for `failover_after` goes to the next rung too, unless that one was told anyway.
     /// The page itself goes on being tried: whoever is on the failing channel should hear of it as well.
     pub(super) fn pass_on_late_pages(&mut self, now: Timestamp) {
         let patience = self.plan.communication.failover_after;
-        let late = self.state.outbox.values().filter(|notice| {
-            notice.event.is_page()
-                && self.news.failures.contains_key(&notice.id)
-                && has_passed(notice.created_at, patience, now)
-        });
+        let late = self
+            .state
+            .outbox
+            .values()
+            .filter(|notice| notice.event.is_page() && has_passed(notice.created_at, patience, now));
         let late: Vec<Notice> = late.cloned().collect();
         for notice in late {
             let next = self.plan.communication.below(&notice.channel).into_iter().next();
