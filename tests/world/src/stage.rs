@@ -185,6 +185,7 @@ impl Stage {
                 ("interval: 15s", "interval: 1s"),
                 ("blind_after: 2m", &format!("blind_after: {}s", scale.blind_after)),
                 ("poll: 30s", "poll: 2s"),
+                ("public_url: http://127.0.0.1:9095", &format!("public_url: http://{}", self.listen)),
                 ("/etc/runbookd/secrets/", &secrets),
                 ("smtp_url: smtps://runbookd@smtp.gocommerce.dev:465", &mail),
                 (&routing_key, &pagerduty),

@@ -109,8 +109,11 @@ impl Story {
         let page = self.stage.pagerduty.journal.wait_for(triggered, PATIENCE).await?;
         let summary = page["payload"]["summary"].as_str().unwrap_or_default();
         self.say(&format!("                       PagerDuty  {summary}"));
-        let incident = self.incident().await?;
-        self.say(&format!("the incident is        {incident} ({}/incidents/{incident})", self.daemon.url()));
+        let link = page["client_url"].as_str().context("the page has no link")?;
+        let path = link.strip_prefix(self.daemon.url()).context("the link leads elsewhere")?;
+        let shown = self.daemon.text(path).await.context("the link leads nowhere")?;
+        ensure!(shown.contains("CPU"), "the page behind the link does not show what is wrong");
+        self.say(&format!("the link leads to      {link}"));
         // The load goes on growing, so that the step to come will not be enough.
         self.load(330.0)
     }
@@ -248,13 +251,6 @@ impl Story {
 
     async fn mail(&self, is_it: impl Fn(&Mail) -> bool) -> anyhow::Result<Mail> {
         self.stage.smtp.journal.wait_for(|mail| is_it(mail), PATIENCE).await
-    }
-
-    /// The newest incident's number.
-    async fn incident(&self) -> anyhow::Result<String> {
-        let list = self.daemon.json("/api/runbookd/v1/incidents?limit=1").await?;
-        let id = list["items"][0]["id"].as_str().context("there is no incident")?;
-        Ok(id.to_owned())
     }
 }
 
