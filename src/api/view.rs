@@ -195,6 +195,7 @@ fn words(what: &Happening) -> (&'static str, String) {
             let then = if *retried { "it will be tried again" } else { "it is given up" };
             ("delivery_failed", format!("{channel}, revision {revision}: {reason}; {then}"))
         }
+        Happening::PassedOn { from, to } => ("passed_on", format!("{from} failed, so {to} is told")),
         Happening::Scaling { axis, text, .. } => ("scaling", format!("{axis}: {text}")),
         Happening::NotScaled { text, .. } => ("not_scaled", text.to_string()),
         Happening::Resolved => ("resolved", "it is over".into()),

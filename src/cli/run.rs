@@ -16,7 +16,7 @@ use super::FolderArgs;
 
 /// What `run` takes.
 #[derive(Debug, Args)]
-pub struct RunArgs {
+pub(super) struct RunArgs {
     #[command(flatten)]
     folders: FolderArgs,
     /// Listen here instead of where the configuration says.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info};
 
+use crate::domain::scaling::ClusterFailure;
 use crate::engine::Engine;
 use crate::engine::effect::Effect;
 use crate::engine::event::Event;
@@ -92,23 +93,23 @@ impl Worker {
             let mut effects = Vec::new();
             let mut questions = Vec::new();
             let mut next = Some(first);
-            for _ in 0..BATCH {
-                match next {
-                    Some(Input::Event(event)) => effects.extend(self.engine.on(*event, clock::now())),
-                    Some(Input::Ask(question)) => {
+            let mut taken = 0;
+            while let Some(input) = next.take() {
+                taken += 1;
+                match input {
+                    Input::Event(event) => effects.extend(self.engine.on(*event, clock::now())),
+                    Input::Ask(question) => {
                         questions.push(question);
                         // A question is answered from committed state, so it ends the batch.
                         break;
                     }
-                    None => break,
                 }
-                next = waiting.try_recv().ok();
+                if taken < BATCH {
+                    next = waiting.try_recv().ok();
+                }
             }
-            self.commit();
-            for effect in effects {
-                // Nobody performs effects any more while the daemon stops; they are in the outbox.
-                let _ = self.effects.send(effect);
-            }
+            let committed = self.commit();
+            self.hand_out(effects, committed);
             for question in questions {
                 question(&self.engine);
             }
@@ -116,31 +117,54 @@ impl Worker {
         self.commit();
     }
 
+    /// Without a commit people are paged all the same. The cluster is not written to: a step that is nowhere on record
+    /// would be taken again after a crash. The next look at the target writes it, once the store works.
+    fn hand_out(&mut self, mut effects: Vec<Effect>, committed: bool) {
+        if !committed {
+            let held =
+                effects.extract_if(.., |effect| matches!(effect, Effect::Write(_))).collect::<Vec<_>>();
+            for effect in held {
+                let Effect::Write(action) = effect else { continue };
+                let outcome = Err(ClusterFailure::Unavailable);
+                let answer = Event::Written { action: action.id, outcome };
+                effects.extend(self.engine.on(answer, clock::now()));
+            }
+        }
+        for effect in effects {
+            // Nobody performs effects any more while the daemon stops; they are in the outbox.
+            let _ = self.effects.send(effect);
+        }
+    }
+
+    /// Commits what changed; says whether everything decided so far is on record.
+    ///
     /// A failing store stops nobody from being paged: the engine goes on in memory and the changes are committed with
     /// the next ones.
-    fn commit(&mut self) {
+    fn commit(&mut self) -> bool {
         for report in self.engine.take_reports() {
             narrate(&report, &self.metrics);
         }
         let changes = self.engine.take_changes();
         if changes.is_empty() {
-            return;
+            return true;
         }
-        let outcome = match self.store.commit(&changes) {
+        let committed = match self.store.commit(&changes) {
             Ok(()) => {
                 if std::mem::take(&mut self.failing) {
                     info!("the store works again");
                 }
-                "committed"
+                true
             }
             Err(error) => {
                 if !std::mem::replace(&mut self.failing, true) {
                     error!(%error, "the store failed; going on from memory");
                 }
                 self.engine.give_back(changes);
-                "failed"
+                false
             }
         };
+        let outcome = if committed { "committed" } else { "failed" };
         self.metrics.store_commits.get_or_create(&OutcomeLabels { outcome }).inc();
+        committed
     }
 }

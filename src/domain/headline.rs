@@ -225,6 +225,7 @@ mod tests {
             acknowledged_by: None,
             subject: Labels::new([("service", "checkout")]),
             subject_name: "checkout".into(),
+            opened_by: "cpu_usage".into(),
             metric: "cpu_usage".into(),
             value: Some(0.95),
             unit: Unit::Ratio,

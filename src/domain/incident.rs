@@ -158,6 +158,8 @@ pub struct Incident {
     pub severity: Severity,
     /// Where it is in its life.
     pub state: IncidentState,
+    /// The alert that opened it: it names the incident for as long as it lives.
+    pub opened_by: AlertKey,
     /// The alerts in it.
     #[serde(with = "pairs")]
     pub alerts: BTreeMap<AlertKey, Member>,
@@ -181,7 +183,7 @@ pub struct Incident {
     pub timeline: Vec<TimelineEntry>,
 }
 
-/// Records hold a map whose keys are no texts as a list of pairs.
+/// A map whose keys are records themselves, kept as a list of pairs: JSON knows only texts as keys.
 mod pairs {
     use std::collections::BTreeMap;
 
@@ -189,15 +191,18 @@ mod pairs {
 
     pub(super) fn serialize<K: Serialize, V: Serialize, S: Serializer>(
         map: &BTreeMap<K, V>,
-        to: S,
+        serializer: S,
     ) -> Result<S::Ok, S::Error> {
-        to.collect_seq(map)
+        serializer.collect_seq(map)
     }
 
-    pub(super) fn deserialize<'de, K: Deserialize<'de> + Ord, V: Deserialize<'de>, D: Deserializer<'de>>(
-        from: D,
-    ) -> Result<BTreeMap<K, V>, D::Error> {
-        Ok(Vec::deserialize(from)?.into_iter().collect())
+    pub(super) fn deserialize<'de, K, V, D>(deserializer: D) -> Result<BTreeMap<K, V>, D::Error>
+    where
+        K: Deserialize<'de> + Ord,
+        V: Deserialize<'de>,
+        D: Deserializer<'de>,
+    {
+        Ok(Vec::<(K, V)>::deserialize(deserializer)?.into_iter().collect())
     }
 }
 
@@ -279,6 +284,13 @@ pub enum Happening {
         /// Whether it will be tried again.
         retried: bool,
     },
+    /// A channel's failure was made good by telling another.
+    PassedOn {
+        /// The channel that failed.
+        from: ChannelName,
+        /// The channel told instead.
+        to: ChannelName,
+    },
     /// A scaling action began, moved or ended.
     Scaling {
         /// Which.
@@ -327,11 +339,14 @@ impl Incident {
         self.alerts.values().filter(|member| member.firing).map(|member| member.severity).max()
     }
 
-    /// The alert that stands for the incident: firing before ended, worse before milder, then the oldest.
-    pub fn lead(&self) -> Option<&Member> {
+    /// The alert that stands for the incident: of the firing ones the worst, of those the oldest; the one that opened
+    /// it once none fires.
+    pub fn lead(&self) -> Option<(&AlertKey, &Member)> {
         self.alerts
-            .values()
-            .min_by_key(|member| (!member.firing, std::cmp::Reverse(member.severity), member.since))
+            .iter()
+            .filter(|(_, member)| member.firing)
+            .min_by_key(|(_, member)| (std::cmp::Reverse(member.severity), member.since))
+            .or_else(|| self.alerts.get_key_value(&self.opened_by))
     }
 
     /// What the incident is about in one word: the most telling label's value, or the type's name.

@@ -101,6 +101,8 @@ pub struct Facts {
     pub subject: Labels,
     /// The subject in one word: `checkout`.
     pub subject_name: Arc<str>,
+    /// The name of the rule that opened the incident, for what must not change while it lives: a mail's subject.
+    pub opened_by: Arc<str>,
     /// The leading rule's name: `cpu_usage`.
     pub metric: Arc<str>,
     /// The leading alert's value.
@@ -272,6 +274,13 @@ pub struct Communication {
 }
 
 impl Communication {
+    /// The rungs of the ladder below a channel, the next first; the whole ladder below a channel that is no rung.
+    pub fn below(&self, channel: &ChannelName) -> Vec<ChannelName> {
+        let ladder = [&self.primary, &self.secondary, &self.emergency];
+        let from = ladder.iter().position(|rung| *rung == channel).map_or(0, |at| at + 1);
+        ladder[from..].iter().map(|rung| (*rung).clone()).collect()
+    }
+
     /// The channels told about an incident of `severity`.
     pub fn channels(&self, severity: Severity) -> &[ChannelName] {
         match severity {

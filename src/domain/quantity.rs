@@ -66,7 +66,7 @@ impl Unit {
             Self::Ratio => format!("{} %", rounded(value * 100.0)),
             Self::Seconds => show_seconds(value),
             Self::Bytes => show_bytes(value),
-            Self::Cores => format!("{} cores", rounded(value)),
+            Self::Cores => format!("{} {}", rounded(value), if value == 1.0 { "core" } else { "cores" }),
             Self::Count => rounded(value),
         }
     }

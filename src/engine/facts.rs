@@ -18,8 +18,13 @@ impl Engine {
     /// The facts of an incident now.
     pub(super) fn facts(&self, id: &IncidentId, did: Option<Arc<str>>, now: Timestamp) -> Option<Facts> {
         let incident = self.state.incidents.get(id)?;
-        let lead = incident.lead();
-        let value = lead.and_then(|lead| self.value_now(incident, lead));
+        let (key, lead) = incident.lead().unzip();
+        // The last observation may be newer than the alert's last move.
+        let value = match key.and_then(|key| self.state.alert(key)) {
+            Some(alert) => alert.value,
+            None => lead.and_then(|lead| lead.value),
+        };
+        let opener = incident.alerts.get(&incident.opened_by).map(|member| member.name.clone());
         let mut actions = incident.actions.clone();
         actions.reverse();
         Some(Facts {
@@ -31,6 +36,7 @@ impl Engine {
             acknowledged_by: incident.acknowledged.as_ref().map(|ack| ack.by.clone()),
             subject: incident.subject.clone(),
             subject_name: incident.subject_name().into(),
+            opened_by: opener.unwrap_or_else(|| incident.incident_type.as_str().into()),
             metric: lead.map_or_else(|| incident.incident_type.as_str().into(), |lead| lead.name.clone()),
             value,
             unit: lead.map_or(Unit::Count, |lead| lead.unit),
@@ -54,13 +60,6 @@ impl Engine {
             pages: 0,
             opened_revision: 0,
         })
-    }
-
-    /// The leading alert's value as of its last observation, which may be newer than its last move.
-    fn value_now(&self, incident: &Incident, lead: &Member) -> Option<f64> {
-        let key =
-            incident.alerts.iter().find(|(_, member)| std::ptr::eq(*member, lead)).map(|(key, _)| key)?;
-        self.state.alert(key).map_or(lead.value, |alert| alert.value)
     }
 
     /// When something happens next: a running action's deadline, else the end of a rest, else the next update.

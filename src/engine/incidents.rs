@@ -267,6 +267,7 @@ impl Engine {
             team: kind.response_team.clone(),
             severity,
             state: IncidentState::Open,
+            opened_by: opening.key.clone(),
             alerts: BTreeMap::from([(opening.key, opening.member)]),
             opened_at: now,
             acknowledged: None,

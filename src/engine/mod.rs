@@ -122,6 +122,7 @@ impl Engine {
     fn tick(&mut self, now: Timestamp) {
         self.check_sight(now);
         self.update_incidents(now);
+        self.pass_on_late_pages(now);
         self.evaluate_scaling(now);
     }
 }

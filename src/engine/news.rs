@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::domain::Timestamp;
+use crate::domain::alert::has_passed;
 use crate::domain::headline::headline;
 use crate::domain::incident::{Happening, Told};
 use crate::domain::name::{ChannelName, IncidentId, NoticeId};
@@ -173,28 +174,54 @@ impl Engine {
                 self.note(&incident, now, what);
                 self.forget_notice(id);
                 if notice.event.is_page() {
-                    self.fail_over(&incident, &notice, now);
+                    self.fail_over(&notice, now);
                 }
             }
         }
     }
 
-    /// A page that will never arrive goes to the next rung of the ladder that was not told yet.
-    fn fail_over(&mut self, id: &IncidentId, lost: &Notice, now: Timestamp) {
-        let plan = &self.plan.communication;
-        let ladder = [plan.primary.clone(), plan.secondary.clone(), plan.emergency.clone()];
-        let Some(incident) = self.state.incidents.get(id).filter(|incident| incident.state.is_active())
+    /// A page that will never arrive goes to the first rung below that was not told yet.
+    fn fail_over(&mut self, lost: &Notice, now: Timestamp) {
+        let below = self.plan.communication.below(&lost.channel);
+        let untold = below.into_iter().find(|rung| !self.has_told(&lost.facts.incident_id, rung));
+        if let Some(rung) = untold {
+            self.pass_on(lost, &rung, now);
+        }
+    }
+
+    /// A page that has been failing for `failover_after` goes to the next rung too, unless that one was told anyway.
+    /// The page itself goes on being tried: whoever is on the failing channel should hear of it as well.
+    pub(super) fn pass_on_late_pages(&mut self, now: Timestamp) {
+        let patience = self.plan.communication.failover_after;
+        let late = self.state.outbox.values().filter(|notice| {
+            notice.event.is_page()
+                && self.news.failures.contains_key(&notice.id)
+                && has_passed(notice.created_at, patience, now)
+        });
+        let late: Vec<Notice> = late.cloned().collect();
+        for notice in late {
+            let next = self.plan.communication.below(&notice.channel).into_iter().next();
+            if let Some(rung) = next.filter(|rung| !self.has_told(&notice.facts.incident_id, rung)) {
+                self.pass_on(&notice, &rung, now);
+            }
+        }
+    }
+
+    fn has_told(&self, id: &IncidentId, channel: &ChannelName) -> bool {
+        self.state.incidents.get(id).is_some_and(|incident| incident.told.contains_key(channel))
+    }
+
+    /// Tells another channel of an incident that is still open.
+    fn pass_on(&mut self, lost: &Notice, to: &ChannelName, now: Timestamp) {
+        let id = &lost.facts.incident_id;
+        let Some(incident) = self.state.incidents.get_mut(id).filter(|incident| incident.state.is_active())
         else {
             return;
         };
-        let below = ladder.iter().position(|rung| *rung == lost.channel).map_or(0, |at| at + 1);
-        let next = ladder[below..].iter().find(|rung| !incident.told.contains_key(*rung)).cloned();
-        let Some(next) = next else { return };
-        if let Some(incident) = self.state.incidents.get_mut(id) {
-            incident.revision += 1;
-        }
+        incident.revision += 1;
+        self.note(id, now, Happening::PassedOn { from: lost.channel.clone(), to: to.clone() });
         if let Some(facts) = self.facts(id, None, now) {
-            self.queue(id, &next, &NoticeEvent::Opened, &facts, now);
+            self.queue(id, to, &NoticeEvent::Opened, &facts, now);
         }
     }
 

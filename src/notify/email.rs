@@ -89,7 +89,7 @@ pub fn mail(
 pub fn subject(notice: &Notice) -> String {
     let facts = &notice.facts;
     let subject = shortened(&one_line(&facts.subject_name), LONGEST_SUBJECT);
-    let metric = shortened(&one_line(&spoken(&facts.metric)), LONGEST_SUBJECT);
+    let metric = shortened(&one_line(&spoken(&facts.opened_by)), LONGEST_SUBJECT);
     format!("{} {subject} {metric}", one_line(facts.incident_id.as_str()))
 }
 

@@ -50,8 +50,8 @@ pub enum StoreError {
     /// The database refused.
     #[error("the store failed: {0}")]
     Database(#[from] rusqlite::Error),
-    /// A record could not be read back.
-    #[error("the store holds a {kind} record that cannot be read: {source}")]
+    /// A record could not be written or read back.
+    #[error("a record of kind `{kind}` does not fit the store: {source}")]
     Record {
         /// What kind of record.
         kind: String,

@@ -25,6 +25,7 @@ fn hostile(event: &NoticeEvent, channel: &str) -> Notice {
             subject: Labels::new([("service", Arc::from(HOSTILE)), ("namespace", Arc::clone(&long))]),
             labels: Labels::new((0..200).map(|n| (format!("label_{n}"), Arc::clone(&long)))),
             subject_name: HOSTILE.into(),
+            opened_by: long.clone(),
             metric: long.clone(),
             impact: format!("{HOSTILE}Status: resolved {long}").into(),
             team: HOSTILE.into(),

@@ -137,6 +137,7 @@ pub(crate) fn notice(event: &NoticeEvent, channel: &str) -> Notice {
             acknowledged_by: acknowledged.then(|| Arc::from("Ana")),
             subject: Labels::new([("service", "checkout"), ("namespace", "shop")]),
             subject_name: "checkout".into(),
+            opened_by: "cpu_usage".into(),
             metric: "cpu_usage".into(),
             value: Some(chapter.value),
             unit: Unit::Ratio,

@@ -129,6 +129,30 @@ impl Prometheus {
         }
     }
 
+    /// Asks for the value of an expression until it is what is waited for.
+    ///
+    /// # Errors
+    /// If it is not in time, with the last answer, or [`Self::query`] fails.
+    pub async fn until(
+        &self,
+        expression: &str,
+        timeout: Duration,
+        is_so: impl Fn(&[(BTreeMap<String, String>, f64)]) -> bool,
+    ) -> anyhow::Result<()> {
+        let deadline = tokio::time::Instant::now() + timeout;
+        loop {
+            let answer = self.query(expression).await?;
+            if is_so(&answer) {
+                return Ok(());
+            }
+            anyhow::ensure!(
+                tokio::time::Instant::now() < deadline,
+                "`{expression}` is not so after {timeout:?}; the last answer was {answer:?}"
+            );
+            sleep(Duration::from_millis(200)).await;
+        }
+    }
+
     /// Asks for the value of an expression now: one entry per series, with its labels.
     ///
     /// # Errors
