@@ -250,6 +250,7 @@ proptest! {
         let mut steady = Watched::new(Engine::new(PLANS[0].clone(), at(0)));
         let mut restarted = Engine::new(PLANS[0].clone(), at(0));
         let mut plan = PLANS[0].clone();
+        let mut failed: Vec<Event> = Vec::new();
         let mut seconds = 0;
         for (pause, turn) in &story {
             seconds += pause;
@@ -272,11 +273,20 @@ proptest! {
                 prop_assert_eq!(resumed.collect::<BTreeSet<_>>(), waiting, "what had not left is sent again");
                 restarted = engine;
                 lost_reports = restarted.take_reports();
-                (Vec::new(), Vec::new())
+                // What is sent again fails again, as far as it did before.
+                let mut effects = (Vec::new(), Vec::new());
+                for event in &failed {
+                    effects.0.extend(steady.on(event.clone(), seconds)?);
+                    effects.1.extend(restarted.on(event.clone(), at(seconds)));
+                }
+                effects
             } else {
                 let Some(event) = steady.event(turn, seconds) else { continue };
                 if let Turn::Reload(which) = turn {
                     plan = PLANS[*which].clone();
+                }
+                if let Event::Attempted { attempt: Attempt::Failed { .. }, .. } = &event {
+                    failed.push(event.clone());
                 }
                 (steady.on(event.clone(), seconds)?, restarted.on(event, at(seconds)))
             };
