@@ -386,6 +386,11 @@ pub enum ActionState {
         /// Why.
         reason: ClusterFailure,
     },
+    /// The configuration changed so that it is no longer followed.
+    Abandoned {
+        /// When.
+        at: Timestamp,
+    },
     /// The pods did not become ready in time.
     NotReady {
         /// When that was given up.
@@ -402,6 +407,7 @@ impl ActionState {
             Self::Verified { .. } => "verified",
             Self::DryRun { .. } => "dry_run",
             Self::Refused { .. } => "refused",
+            Self::Abandoned { .. } => "abandoned",
             Self::NotReady { .. } => "not_ready",
         }
     }

@@ -9,8 +9,10 @@
 //! After each event the shell takes [`Engine::take_changes`], commits them with the effects, and only then performs
 //! the effects.
 
+mod action;
 pub mod effect;
 pub mod event;
+mod evidence;
 mod facts;
 mod incidents;
 mod news;
@@ -37,10 +39,10 @@ use crate::domain::scaling::{Axis, HeldReason, ScalingAction};
 
 use effect::Effect;
 use event::Event;
+use evidence::TargetState;
 use news::NewsDesk;
 use plan::Plan;
 use report::Report;
-use scaling::TargetState;
 use sight::Sight;
 use state::{Dirty, State};
 
@@ -52,7 +54,7 @@ pub struct Engine {
     state: State,
     sight: Sight,
     targets: BTreeMap<TargetId, TargetState>,
-    health: BTreeMap<TargetId, scaling::Health>,
+    health: BTreeMap<TargetId, evidence::Health>,
     news: NewsDesk,
     dirty: Dirty,
     effects: Vec<Effect>,

@@ -58,5 +58,7 @@ impl Engine {
         let mut kept = std::mem::take(&mut self.targets);
         self.targets =
             targets.map(|target| (target.id.clone(), kept.remove(&target.id).unwrap_or_default())).collect();
+        self.abandon_unwatched(now);
+        self.close_eyes(now);
     }
 }

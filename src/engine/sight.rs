@@ -57,6 +57,14 @@ impl Engine {
         }
     }
 
+    /// Without any query there is nothing to be blind to.
+    pub(super) fn close_eyes(&mut self, now: Timestamp) {
+        if self.plan.rules.queries.is_empty() && std::mem::take(&mut self.sight.blind) {
+            self.reports.push(Report::Sight { blind: false });
+            self.alert_ended(&key(), "nothing_to_see", now);
+        }
+    }
+
     /// Opens the incident once nothing could be evaluated for too long.
     pub(super) fn check_sight(&mut self, now: Timestamp) {
         let nothing_to_see = self.plan.rules.queries.is_empty();

@@ -33,6 +33,7 @@ pub fn narrate(report: &Report, metrics: &Metrics) {
                 ActionState::Planned
                 | ActionState::Applied { .. }
                 | ActionState::Verified { .. }
+                | ActionState::Abandoned { .. }
                 | ActionState::DryRun { .. } => "",
             };
             let outcome = state.as_str();
