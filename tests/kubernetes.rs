@@ -379,6 +379,20 @@ async fn pods_are_resized_in_place_and_those_that_have_the_size_are_left_alone()
 }
 
 #[tokio::test]
+async fn a_resize_that_reached_some_pods_is_not_refused_but_goes_on() {
+    let (kubernetes, cluster) = shop().await;
+    let seen = cluster.look(&checkout()).await.unwrap();
+    let last = seen.pods.last().unwrap().name.to_string();
+    let refused = Fault::Status { code: 403, retry_after: None };
+    kubernetes.fault(FaultRule::new(refused).resource("pods/resize").name(&last).times(1));
+    let action = bigger(&seen, VerticalMode::InPlace);
+    assert_eq!(cluster.write(&action).await, Err(ClusterFailure::Unreachable), "some have it, some have not");
+    assert_eq!(cluster.write(&action).await, Ok(()), "the same write again reaches the rest");
+    let after = cluster.look(&checkout()).await.unwrap();
+    assert!(after.pods.iter().all(|pod| Size::Resources(pod.containers.clone()) == action.to));
+}
+
+#[tokio::test]
 async fn a_resize_that_the_node_puts_off_or_rules_out_is_seen() {
     for (resize, state) in [
         (Resize::Deferred, ResizeState::Deferred),

@@ -121,6 +121,10 @@ impl Engine {
                     now,
                 );
             }
+            ActionState::Planned if now >= action.ready_by && is_partly_at(snapshot, &action) => {
+                self.cool_down(&action, now);
+                self.give_up(action, now);
+            }
             ActionState::Planned if now >= action.ready_by => {
                 let reason = ClusterFailure::Unreachable;
                 let text = format!("not scaled {}: {reason}", action.change());
@@ -247,6 +251,14 @@ fn is_at(snapshot: &WorkloadSnapshot, action: &ScalingAction) -> bool {
                 !snapshot.pods.is_empty() && snapshot.pods.iter().all(|pod| pod.containers == *containers);
             snapshot.uid == action.uid && (pods || snapshot.containers == *containers)
         }
+    }
+}
+
+/// Whether some pods have the size that the action asked for.
+fn is_partly_at(snapshot: &WorkloadSnapshot, action: &ScalingAction) -> bool {
+    match &action.to {
+        Size::Replicas(_) => false,
+        Size::Resources(containers) => snapshot.pods.iter().any(|pod| pod.containers == *containers),
     }
 }
 

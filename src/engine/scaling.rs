@@ -22,8 +22,8 @@ use crate::domain::name::{ActionId, IncidentId, TargetId};
 use crate::domain::notice::NoticeEvent;
 use crate::domain::quantity::Step;
 use crate::domain::scaling::{
-    ActionState, Axis, ClusterFailure, HeldReason, Policy, ScalingAction, ScalingMode, Size, Target, Trigger,
-    VerticalMode, WorkloadSnapshot, more_replicas, more_resources,
+    ActionState, Axis, ClusterFailure, ContainerSize, HeldReason, PodSnapshot, Policy, ScalingAction,
+    ScalingMode, Size, Target, Trigger, VerticalMode, WorkloadSnapshot, more_replicas, more_resources,
 };
 
 use super::Engine;
@@ -264,7 +264,7 @@ fn next_size(
         Step::Resources(share) => {
             // What runs may already be larger than the template after an in-place step: grow from what is
             // desired of the pods, so that steps add up.
-            let running = snapshot.pods.first().map_or(&snapshot.containers, |pod| &pod.containers);
+            let running = largest(&snapshot.pods).unwrap_or(&snapshot.containers);
             let base = match target.vertical {
                 VerticalMode::Template => &snapshot.containers,
                 VerticalMode::InPlace | VerticalMode::InPlaceThenTemplate => running,
@@ -274,6 +274,20 @@ fn next_size(
             Ok((Size::Resources(base.clone()), Size::Resources(next)))
         }
     }
+}
+
+/// The size of the largest pod. A step that reached some pods only must not be taken twice by those.
+fn largest(pods: &[PodSnapshot]) -> Option<&Vec<ContainerSize>> {
+    let total = |pod: &PodSnapshot| {
+        let sizes = pod.containers.iter().map(|it| it.memory_limit.or(it.memory_request).unwrap_or(0.0));
+        let cores = pod.containers.iter().map(|it| it.cpu_limit.or(it.cpu_request).unwrap_or(0.0));
+        (sizes.sum::<f64>(), cores.sum::<f64>())
+    };
+    let by_size = |one: &&PodSnapshot, two: &&PodSnapshot| {
+        let (one, two) = (total(one), total(two));
+        one.0.total_cmp(&two.0).then(one.1.total_cmp(&two.1))
+    };
+    pods.iter().max_by(by_size).map(|pod| &pod.containers)
 }
 
 fn action_id(target: &TargetId, axis: Axis, uid: &str, now: Timestamp) -> ActionId {

@@ -83,10 +83,15 @@ impl Cluster {
         };
         let api: Api<Pod> = Api::namespaced(self.client.clone(), &action.target.namespace);
         let patch = Patch::Strategic(json!({"spec": {"containers": patch_of(sizes)}}));
+        let mut begun = pods.iter().any(|pod| has_sizes(&pod.containers, sizes));
         for pod in pods.iter().filter(|pod| !has_sizes(&pod.containers, sizes)) {
             match self.call(Call::Write, api.patch_resize(&pod.name, &signed(), &patch)).await {
+                Ok(_) => begun = true,
                 // A pod that went away in between needs no size.
-                Ok(_) | Err(ClusterFailure::NotFound) => {}
+                Err(ClusterFailure::NotFound) => {}
+                // Some pods have the size and some have not: neither done nor refused. The same write goes on with
+                // the rest.
+                Err(_) if begun => return Err(ClusterFailure::Unreachable),
                 Err(failure) => return Err(failure),
             }
         }
