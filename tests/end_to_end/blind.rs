@@ -10,6 +10,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_prometheus_nothing_resolves_and_nothing_scales() {
+    let _alone = super::alone().await;
     let mut story = super::begin().await;
     story.quiet().await.unwrap();
     story.warning().await.unwrap();

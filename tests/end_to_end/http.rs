@@ -10,6 +10,7 @@ const API: &str = "/api/runbookd/v1";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_incident_is_read_taken_and_resolved_over_http() {
+    let _alone = super::alone().await;
     let (stage, daemon) = super::world().await;
     stage.shop.set_disk("node-1", 0.9).unwrap();
     stage.pagerduty.journal.wait_count(1, PATIENCE).await.unwrap();
@@ -37,6 +38,7 @@ async fn an_incident_is_read_taken_and_resolved_over_http() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn wrong_requests_are_problems_and_foreign_pages_change_nothing() {
+    let _alone = super::alone().await;
     let (_stage, daemon) = super::world().await;
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let url = |path: &str| format!("{}{path}", daemon.url());

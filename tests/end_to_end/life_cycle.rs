@@ -11,6 +11,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stop_is_orderly_and_a_restart_or_a_kill_repeats_no_page() {
+    let _alone = super::alone().await;
     let (stage, daemon) = super::world().await;
     stage.shop.set_disk("node-1", 0.9).unwrap();
     let page = |call: &Call| call.text().starts_with("CRITICAL") && call.text().contains("disk");
@@ -45,6 +46,7 @@ async fn a_stop_is_orderly_and_a_restart_or_a_kill_repeats_no_page() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_page_that_could_not_leave_leaves_after_a_kill() {
+    let _alone = super::alone().await;
     let (stage, daemon) = super::world().await;
     stage.slack.door.take_down().await;
     stage.shop.set_disk("node-1", 0.8).unwrap();
@@ -59,6 +61,7 @@ async fn a_page_that_could_not_leave_leaves_after_a_kill() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_real_prometheus_scrapes_the_daemon_without_complaint() {
+    let _alone = super::alone().await;
     let (_stage, daemon) = super::world().await;
     let address = daemon.url().trim_start_matches("http://").to_owned();
     let watcher = Prometheus::start(&[address], Duration::from_secs(1)).await.unwrap();

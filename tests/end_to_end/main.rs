@@ -27,6 +27,12 @@ const BINARY: &str = env!("CARGO_BIN_EXE_runbookd");
 /// The folder with the shipped config/ and rules/.
 const SHIPPED: &str = env!("CARGO_MANIFEST_DIR");
 
+/// Worlds live one after the other, whatever runs the tests: their seconds are real seconds.
+async fn alone() -> tokio::sync::MutexGuard<'static, ()> {
+    static WORLD: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+    WORLD.lock().await
+}
+
 /// The story up to its beginning.
 async fn begin() -> Story {
     Story::begin(Path::new(BINARY), Path::new(SHIPPED), |line| println!("{line}")).await.unwrap()

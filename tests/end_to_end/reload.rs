@@ -11,6 +11,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_config_map_that_is_swapped_is_taken() {
+    let _alone = super::alone().await;
     let stage = Stage::set(Path::new(super::SHIPPED), TimeScale::default()).await.unwrap();
     // Only file events can be what is noticed within the time of this test.
     stage.edit("config/runbookd.yaml", &[("poll: 2s", "poll: 1h")]).unwrap();

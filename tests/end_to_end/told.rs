@@ -5,6 +5,7 @@ use world::story::Story;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_story_is_told_from_the_first_breach_to_the_all_clear() {
+    let _alone = super::alone().await;
     let mut story = super::begin().await;
     story.quiet().await.unwrap();
     story.warning().await.unwrap();

@@ -1,5 +1,5 @@
 //! A mail server: takes messages over SMTP, in the clear, with STARTTLS or over TLS from the first byte, and keeps
-//! them taken apart. It owns the port and the modes; [`session`] speaks the protocol, [`message`] reads the mail.
+//! them taken apart. It owns the port and the modes; `session` speaks the protocol, [`message`] reads the mail.
 
 pub mod message;
 mod session;
