@@ -1,0 +1,114 @@
+//! Sizes: what a workload has on an axis, and the arithmetic of a step. Always absolute; knows no cluster.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::quantity::Unit;
+
+use super::{HeldReason, Target};
+
+/// What one container asks for and may use. Cores and bytes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ContainerSize {
+    /// The container's name.
+    pub name: Arc<str>,
+    /// Requested CPU.
+    pub cpu_request: Option<f64>,
+    /// CPU limit.
+    pub cpu_limit: Option<f64>,
+    /// Requested memory.
+    pub memory_request: Option<f64>,
+    /// Memory limit.
+    pub memory_limit: Option<f64>,
+}
+
+/// A workload's size on one axis: always absolute, so that writing it twice is harmless.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Size {
+    /// So many replicas.
+    Replicas(u32),
+    /// These resources for each pod's containers.
+    Resources(Vec<ContainerSize>),
+}
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Replicas(count) => write!(f, "{count}"),
+            Self::Resources(containers) => {
+                for (at, container) in containers.iter().enumerate() {
+                    let comma = if at == 0 { "" } else { ", " };
+                    let cpu = container.cpu_limit.or(container.cpu_request);
+                    let memory = container.memory_limit.or(container.memory_request);
+                    let cpu = cpu.map_or_else(|| "-".into(), |cores| Unit::Cores.show(cores));
+                    let memory = memory.map_or_else(|| "-".into(), |bytes| Unit::Bytes.show(bytes));
+                    write!(f, "{comma}{cpu}/{memory}")?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// The replicas after one step, within the target's bounds.
+pub fn more_replicas(current: u32, step: u32, target: &Target) -> Result<u32, HeldReason> {
+    let wanted = current.saturating_add(step).clamp(target.min_replicas, target.max_replicas);
+    if wanted > current { Ok(wanted) } else { Err(HeldReason::AtMaximum) }
+}
+
+/// The containers' resources after one step of `share` (0.25 for a quarter more).
+///
+/// Each number is rounded up to a whole millicore or MiB. Where a bound is in the way, request and limit grow by the
+/// same smaller ratio, so that their relation, and with it the pod's QoS class, stays.
+pub fn more_resources(
+    containers: &[ContainerSize],
+    share: f64,
+    target: &Target,
+) -> Result<Vec<ContainerSize>, HeldReason> {
+    if containers.iter().all(ContainerSize::is_unsized) {
+        return Err(HeldReason::NothingToGrow);
+    }
+    let grown: Vec<ContainerSize> = containers
+        .iter()
+        .map(|container| {
+            let cpu = (container.cpu_request, container.cpu_limit);
+            let memory = (container.memory_request, container.memory_limit);
+            let (cpu_request, cpu_limit) = grow(cpu, share, target.max_cpu, 0.001);
+            let (memory_request, memory_limit) = grow(memory, share, target.max_memory, 1024.0 * 1024.0);
+            ContainerSize {
+                name: container.name.clone(),
+                cpu_request,
+                cpu_limit,
+                memory_request,
+                memory_limit,
+            }
+        })
+        .collect();
+    if grown == containers { Err(HeldReason::AtMaximum) } else { Ok(grown) }
+}
+
+impl ContainerSize {
+    fn is_unsized(&self) -> bool {
+        [self.cpu_request, self.cpu_limit, self.memory_request, self.memory_limit].iter().all(Option::is_none)
+    }
+}
+
+fn grow(
+    (request, limit): (Option<f64>, Option<f64>),
+    share: f64,
+    most: Option<f64>,
+    grain: f64,
+) -> (Option<f64>, Option<f64>) {
+    let Some(top) = limit.or(request) else { return (None, None) };
+    let room = most.map_or(f64::INFINITY, |most| most / top);
+    let ratio = (1.0 + share).min(room);
+    if ratio <= 1.0 {
+        return (request, limit);
+    }
+    let cap = most.unwrap_or(f64::INFINITY);
+    // Half a millionth of a grain keeps 0.5 × 1.25 from becoming one grain more by the binary fraction.
+    let up = |value: f64| (((value * ratio / grain) - 5e-7).ceil() * grain).min(cap).max(value);
+    (request.map(up), limit.map(up))
+}
