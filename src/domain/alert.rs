@@ -259,7 +259,9 @@ impl Alert {
             // The comparison is inside the expression: not being returned is being well, as in Prometheus.
             (Observation::Missing, Condition::Presence { .. }) => {
                 self.clocks.failing = None;
-                self.recover(rule.keep_firing_for, now)
+                let change = self.recover(rule.keep_firing_for, now);
+                self.clocks.missing.get_or_insert(now);
+                change
             }
             (Observation::Missing, Condition::Threshold(own)) => {
                 self.no_data(AlertReason::NoDataHeld, rule, own, now)
@@ -304,7 +306,9 @@ impl Alert {
             AlertState::Resolved { at, .. } => !has_passed(at, RESOLVED_RETENTION, now),
         };
         let missed = rule.on_no_data == OnNoData::Fire;
-        !shown && !missed && has_passed(self.seen_at, RESOLVED_RETENTION, now)
+        // By the clock of its absence, which survives a restart; when it was last there does not.
+        let gone = self.clocks.missing.is_some_and(|since| has_passed(since, RESOLVED_RETENTION, now));
+        !shown && !missed && gone
     }
 
     /// The first breach of the severity that now counts, for showing how long it has lasted.

@@ -173,18 +173,23 @@ fn the_first_override_that_matches_applies() {
 fn what_is_gone_is_forgotten_only_when_nothing_is_lost() {
     let quiet = rule("warning: 70%");
     let mut alert = Alert::new(at(0));
-    let see = |alert: &mut Alert, value, seconds| {
-        alert.observe(Observation::Value(value), &quiet, &Labels::empty(), at(seconds));
+    let see = |alert: &mut Alert, value: Option<f64>, seconds| {
+        let seen = value.map_or(Observation::Missing, Observation::Value);
+        alert.observe(seen, &quiet, &Labels::empty(), at(seconds));
     };
-    see(&mut alert, 0.5, 0);
-    assert!(!alert.is_forgettable(&quiet, at(899)));
-    assert!(alert.is_forgettable(&quiet, at(900)));
+    see(&mut alert, Some(0.5), 0);
+    assert!(!alert.is_forgettable(&quiet, at(100_000)), "it was not missed yet");
+    see(&mut alert, None, 60);
+    assert!(!alert.is_forgettable(&quiet, at(959)));
+    assert!(alert.is_forgettable(&quiet, at(960)));
     // A silence that would page is waited for, however long that takes.
     assert!(!alert.is_forgettable(&rule("warning: 70%, on_no_data: fire, no_data_after: 1h"), at(3_000)));
-    see(&mut alert, 0.9, 1_000);
-    assert!(!alert.is_forgettable(&quiet, at(100_000)));
-    see(&mut alert, 0.5, 2_000);
+    see(&mut alert, Some(0.9), 1_000);
+    see(&mut alert, None, 1_060);
+    assert!(!alert.is_forgettable(&quiet, at(100_000)), "it fires");
+    see(&mut alert, Some(0.5), 2_000);
     assert!(matches!(alert.state, AlertState::Resolved { .. }));
-    assert!(!alert.is_forgettable(&quiet, at(2_899)));
-    assert!(alert.is_forgettable(&quiet, at(2_900)));
+    see(&mut alert, None, 2_060);
+    assert!(!alert.is_forgettable(&quiet, at(2_959)));
+    assert!(alert.is_forgettable(&quiet, at(2_960)));
 }
