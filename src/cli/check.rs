@@ -1,7 +1,6 @@
 //! `runbookd check`: are the files right, and what do they mean? Reads both folders and asks nobody.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
@@ -11,6 +10,8 @@ use crate::config::settings::{ChannelSettings, Settings};
 use crate::config::{Diagnostics, Loaded, load};
 use crate::domain::quantity::{Unit, show_duration};
 use crate::domain::rule::{Condition, Direction, Rule, RuleSet, Thresholds};
+
+use super::FolderArgs;
 use crate::domain::severity::Severity;
 
 /// How the answer is written.
@@ -26,12 +27,9 @@ pub enum Output {
 /// What `runbookd check` is told.
 #[derive(Debug, Clone, Args)]
 pub struct CheckArgs {
-    /// The folder of settings, or one file.
-    #[arg(long, value_name = "DIR", default_value = "config")]
-    pub config: PathBuf,
-    /// The folder of rules, or one file.
-    #[arg(long, value_name = "DIR", default_value = "rules")]
-    pub rules: PathBuf,
+    /// Where the files lie.
+    #[command(flatten)]
+    pub folders: FolderArgs,
     /// How the answer is written.
     #[arg(long, value_enum, default_value_t)]
     pub output: Output,
@@ -43,7 +41,7 @@ pub struct CheckArgs {
 /// Checks both folders and prints what is wrong, or what they mean. The answer is the exit code: 0 fine, 1 refused,
 /// 3 where nothing could be written.
 pub fn run(args: &CheckArgs, out: &mut dyn Write) -> u8 {
-    let result = load(&args.config, &args.rules);
+    let result = load(&args.folders.config, &args.folders.rules);
     let written = match args.output {
         Output::Human => human(&result, args.colour, out),
         Output::Json => machine(&result, out),

@@ -5,6 +5,7 @@
 pub mod check;
 mod run;
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -44,10 +45,10 @@ enum Command {
 /// Where the configuration lies.
 #[derive(Debug, Clone, Args)]
 pub struct FolderArgs {
-    /// The folder of the platform operators' files.
+    /// The folder of the platform operators' files, or one file.
     #[arg(long, value_name = "DIR", default_value = "config", env = "RUNBOOKD_CONFIG")]
     pub config: PathBuf,
-    /// The folder of the service owners' files.
+    /// The folder of the service owners' files, or one file.
     #[arg(long, value_name = "DIR", default_value = "rules", env = "RUNBOOKD_RULES")]
     pub rules: PathBuf,
 }
@@ -56,7 +57,13 @@ pub struct FolderArgs {
 pub fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Run(args) => run::run(&args),
-        Command::Check(args) => ExitCode::from(check::run(&args, &mut std::io::stdout().lock())),
+        Command::Check(mut args) => {
+            let out = std::io::stdout();
+            // <https://no-color.org>: any value that is not empty.
+            let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+            args.colour = wanted && out.is_terminal();
+            ExitCode::from(check::run(&args, &mut out.lock()))
+        }
         Command::Completions { shell } => {
             use clap::CommandFactory;
             clap_complete::generate(shell, &mut Cli::command(), "runbookd", &mut std::io::stdout());

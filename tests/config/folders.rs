@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use runbookd::cli::FolderArgs;
 use runbookd::cli::check::{CheckArgs, Output, run};
 use runbookd::config::{Sources, load};
 
@@ -81,7 +82,8 @@ fn what_cannot_be_read_is_said() {
 }
 
 fn check(config: &Path, rules: &Path, output: Output) -> (u8, String) {
-    let args = CheckArgs { config: config.into(), rules: rules.into(), output, colour: false };
+    let folders = FolderArgs { config: config.into(), rules: rules.into() };
+    let args = CheckArgs { folders, output, colour: false };
     let mut out = Vec::new();
     let code = run(&args, &mut out);
     (code, String::from_utf8(out).expect("UTF-8"))
