@@ -70,7 +70,8 @@ impl World {
         let path = folder.path().join("store.db");
         let (store, _) = Store::open(&StoreSettings::Sqlite(path.clone())).unwrap();
         let engine = Engine::new(plan, clock::now());
-        let (core, effects, _) = Core::start(engine, store, Arc::new(Metrics::default())).unwrap();
+        let (core, effects, _) =
+            Core::start(engine, Vec::new(), store, Arc::new(Metrics::default())).unwrap();
         Self { core, effects, store: open(&path), query, target, _folder: folder }
     }
 

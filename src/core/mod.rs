@@ -43,19 +43,21 @@ pub struct Core {
 pub struct Stopped;
 
 impl Core {
-    /// Starts the thread; effects come out of the receiver.
+    /// Starts the thread; effects come out of the receiver, those that a restore resumed first.
     ///
     /// The channel of effects is unbounded because the engine itself bounds what can be in it: one notice per entry
     /// of the outbox, one look and one write per target.
     pub fn start(
         engine: Engine,
+        resumed: Vec<Effect>,
         store: Store,
         metrics: Arc<Metrics>,
     ) -> std::io::Result<(Self, mpsc::UnboundedReceiver<Effect>, std::thread::JoinHandle<()>)> {
         let (inputs, waiting) = mpsc::channel(WAITING);
         let (effects, out) = mpsc::unbounded_channel();
         let worker = Worker { engine, store, metrics, effects, failing: false };
-        let thread = std::thread::Builder::new().name("core".into()).spawn(move || worker.run(waiting))?;
+        let thread =
+            std::thread::Builder::new().name("core".into()).spawn(move || worker.run(resumed, waiting))?;
         Ok((Self { inputs }, out, thread))
     }
 
@@ -88,7 +90,10 @@ struct Worker {
 }
 
 impl Worker {
-    fn run(mut self, mut waiting: mpsc::Receiver<Input>) {
+    fn run(mut self, resumed: Vec<Effect>, mut waiting: mpsc::Receiver<Input>) {
+        // A restore decides too: the plan may have changed while nothing ran.
+        let committed = self.commit();
+        self.hand_out(resumed, committed);
         while let Some(first) = waiting.blocking_recv() {
             let mut effects = Vec::new();
             let mut questions = Vec::new();

@@ -36,7 +36,7 @@ use super::scale::Scaling;
 const TICK: Duration = Duration::from_secs(1);
 
 /// How long a stop may take before what is left is abandoned; the outbox keeps it.
-const STOP_WITHIN: Duration = Duration::from_secs(4);
+const STOP_WITHIN: Duration = Duration::from_secs(3);
 
 /// What a start needs.
 #[derive(Debug, Clone)]
@@ -88,7 +88,7 @@ impl Daemon {
         let tasks = TaskTracker::new();
         let stopping = Arc::new(AtomicBool::new(false));
         let (core, effects, core_thread) =
-            Core::start(engine, store, metrics.clone()).context("cannot start the core thread")?;
+            Core::start(engine, resumed, store, metrics.clone()).context("cannot start the core thread")?;
         let tokens_file = settings.api_tokens_file.clone();
         let (rules, queries) = (running.plan.rules.rules.len(), running.plan.rules.queries.len());
         let (current, configured) = watch::channel(running);
@@ -96,7 +96,7 @@ impl Daemon {
         let delivery =
             Delivery::new(configured.clone(), core.clone(), metrics.clone(), stop.clone(), tasks.clone());
         let scaling = Scaling::new(core.clone(), stop.clone(), tasks.clone());
-        tasks.spawn(perform(resumed, effects, delivery, scaling, stop.clone()));
+        tasks.spawn(perform(effects, delivery, scaling, stop.clone()));
         tasks.spawn(observe(configured, core.clone(), metrics.clone(), stop.clone()));
         tasks.spawn(tick(core.clone(), stop.clone()));
 
@@ -164,7 +164,6 @@ fn open_store(settings: &StoreSettings) -> anyhow::Result<(Store, crate::store::
 
 /// Hands effects to those who perform them.
 async fn perform(
-    resumed: Vec<Effect>,
     mut effects: mpsc::UnboundedReceiver<Effect>,
     mut delivery: Delivery,
     mut scaling: Scaling,
@@ -175,7 +174,6 @@ async fn perform(
         Effect::Look(target) => scaling.look(target),
         Effect::Write(action) => scaling.write(action),
     };
-    resumed.into_iter().for_each(&mut act);
     loop {
         tokio::select! {
             () = stop.cancelled() => return,

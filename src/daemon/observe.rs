@@ -10,13 +10,15 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
 
 use crate::core::Core;
 use crate::core::clock;
 use crate::domain::Timestamp;
 use crate::domain::name::QueryId;
-use crate::domain::observation::{Answer, Round};
+use crate::domain::observation::{Answer, Round, Sample};
 use crate::engine::event::Event;
+use crate::prometheus::QueryError;
 use crate::telemetry::metrics::{Metrics, OutcomeLabels};
 
 use super::running::Running;
@@ -69,6 +71,7 @@ pub async fn observe(
                 metrics: metrics.clone(),
                 gate: gate.clone(),
                 busy: entry.busy.clone(),
+                failing: entry.failing.clone(),
                 query,
                 at: entry.last.unwrap_or(at),
             };
@@ -100,6 +103,7 @@ pub async fn observe(
 struct Asked {
     last: Option<Timestamp>,
     busy: Arc<AtomicBool>,
+    failing: Arc<AtomicBool>,
 }
 
 type Agenda = BinaryHeap<Reverse<(Timestamp, QueryId)>>;
@@ -120,6 +124,7 @@ struct Asking {
     metrics: Arc<Metrics>,
     gate: Arc<Semaphore>,
     busy: Arc<AtomicBool>,
+    failing: Arc<AtomicBool>,
     query: QueryId,
     at: Timestamp,
 }
@@ -142,7 +147,25 @@ impl Asking {
     async fn answer(&self) -> Option<Answer> {
         let query = self.running.plan.rules.queries.get(&self.query)?;
         let _turn = self.gate.acquire().await.ok()?;
-        Some(self.running.prometheus.query(&query.expr, self.at).await)
+        let answer = self.running.prometheus.query_vector(&query.expr, self.at).await;
+        self.narrate(&query.expr, &answer);
+        Some(match answer {
+            Ok(series) => Answer::Series(series),
+            Err(error) => Answer::Failed(error.failure),
+        })
+    }
+
+    /// A line when a query begins to fail and one when it works again; what happens in between is counted.
+    fn narrate(&self, expr: &str, answer: &Result<Vec<Sample>, QueryError>) {
+        match answer {
+            Err(error) if !self.failing.swap(true, Ordering::AcqRel) => {
+                warn!(query = expr, reason = %error.failure, detail = error.detail, "a query fails");
+            }
+            Ok(_) if self.failing.swap(false, Ordering::AcqRel) => {
+                info!(query = expr, "a query is answered again");
+            }
+            Ok(_) | Err(_) => {}
+        }
     }
 
     fn count(&self, answer: &Answer) {

@@ -77,13 +77,8 @@ impl Reloader {
             let forced = tokio::select! {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(poll) => false,
-                hint = hints.recv() => {
-                    if hint.is_none() {
-                        // No watch could be set up: the poll remains.
-                        tokio::time::sleep(poll).await;
-                    }
-                    false
-                }
+                // Where no watch could be set up there is never a hint, and the poll remains.
+                Some(()) = hints.recv() => false,
                 order = asked.recv() => order.is_some(),
             };
             if !forced {

@@ -28,6 +28,9 @@ pub(super) const DAEMON: &str = "runbookd";
 /// How long a closed incident is remembered.
 const REMEMBERED: std::time::Duration = std::time::Duration::from_secs(30 * 86_400);
 
+/// How many incidents are remembered at the most; beyond it the oldest closed ones make room.
+const MOST_REMEMBERED: usize = 2_000;
+
 /// What an incident is opened with.
 pub(super) struct Opening {
     pub(super) incident_type: IncidentTypeName,
@@ -169,6 +172,7 @@ impl Engine {
     pub(super) fn update_incidents(&mut self, now: Timestamp) {
         let mut due = Vec::new();
         let mut over = Vec::new();
+        let mut remembered = Vec::new();
         for incident in self.state.incidents.values() {
             match incident.state {
                 IncidentState::Open | IncidentState::Acknowledged | IncidentState::Mitigating => {
@@ -184,10 +188,15 @@ impl Engine {
                 IncidentState::Closed => {
                     if incident.resolved_at.is_none_or(|at| has_passed(at, REMEMBERED, now)) {
                         over.push(incident.id.clone());
+                    } else {
+                        remembered.push(&incident.id);
                     }
                 }
             }
         }
+        // Numbers grow with time, so the first are the oldest.
+        let excess = remembered.len().saturating_sub(MOST_REMEMBERED);
+        over.extend(remembered.into_iter().take(excess).cloned());
         for id in due {
             self.news.add(&id, NoticeEvent::StatusUpdate, None);
         }
