@@ -12,9 +12,10 @@ use crate::telemetry::metrics::{AlertLabels, CONTENT_TYPE, Metrics, StateLabels}
 use super::Api;
 use super::problem::Problem;
 
-/// Alive: the process answers. A daemon that cannot reach Prometheus is alive; restarting it would mend nothing.
-pub(super) async fn healthz() -> &'static str {
-    "ok\n"
+/// Alive: the core takes its turn. A daemon that cannot reach Prometheus is alive; restarting it would mend nothing.
+pub(super) async fn healthz(State(api): State<Api>) -> Result<&'static str, Problem> {
+    api.core.ask(|_| ()).await?;
+    Ok("ok\n")
 }
 
 /// Ready: the core answers and is not stopping.

@@ -63,6 +63,8 @@ async fn serve(options: Options) -> anyhow::Result<()> {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             _ = hangup.recv() => daemon.reload(),
+            // Nothing is evaluated and nobody is paged any more: whoever watches the process must see it end.
+            () = daemon.failed() => anyhow::bail!("the core ended by itself"),
         }
     }
     info!("stopping");

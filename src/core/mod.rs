@@ -61,6 +61,11 @@ impl Core {
         Ok((Self { inputs }, out, thread))
     }
 
+    /// Waits until the core has ended, which it does by itself only when something in it failed.
+    pub async fn ended(&self) {
+        self.inputs.closed().await;
+    }
+
     /// Hands in an event.
     pub async fn send(&self, event: Event) -> Result<(), Stopped> {
         self.inputs.send(Input::Event(Box::new(event))).await.map_err(|_| Stopped)

@@ -95,7 +95,7 @@ impl Daemon {
 
         let delivery =
             Delivery::new(configured.clone(), core.clone(), metrics.clone(), stop.clone(), tasks.clone());
-        let scaling = Scaling::new(core.clone(), stop.clone(), tasks.clone());
+        let scaling = Scaling::new(configured.clone(), core.clone(), stop.clone(), tasks.clone());
         tasks.spawn(perform(effects, delivery, scaling, stop.clone()));
         tasks.spawn(observe(configured, core.clone(), metrics.clone(), stop.clone()));
         tasks.spawn(tick(core.clone(), stop.clone()));
@@ -129,6 +129,11 @@ impl Daemon {
     /// Where the daemon listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Waits until the daemon can do nothing any more because its core failed.
+    pub async fn failed(&self) {
+        self.core.ended().await;
     }
 
     /// Asks for a reload, as SIGHUP does.

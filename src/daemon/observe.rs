@@ -135,24 +135,28 @@ impl Asking {
             () = stop.cancelled() => None,
             answer = self.answer() => answer,
         };
-        if let Some(answer) = asked {
+        if let Some((at, answer)) = asked {
             self.count(&answer);
-            let round = Round { query: self.query.clone(), at: self.at, answer };
+            let round = Round { query: self.query.clone(), at, answer };
             // The core only goes away when the daemon stops.
             let _ = self.core.send(Event::Observed(round)).await;
         }
         self.busy.store(false, Ordering::Release);
     }
 
-    async fn answer(&self) -> Option<Answer> {
+    /// The answer, and the instant it was asked for: after a wait for a turn, the newest that was due.
+    async fn answer(&self) -> Option<(Timestamp, Answer)> {
         let query = self.running.plan.rules.queries.get(&self.query)?;
         let _turn = self.gate.acquire().await.ok()?;
-        let answer = self.running.prometheus.query_vector(&query.expr, self.at).await;
+        let due = self.running.schedule.cadence(&self.query)?.latest_due(clock::now());
+        let at = due.max(self.at);
+        let answer = self.running.prometheus.query_vector(&query.expr, at).await;
         self.narrate(&query.expr, &answer);
-        Some(match answer {
+        let answer = match answer {
             Ok(series) => Answer::Series(series),
             Err(error) => Answer::Failed(error.failure),
-        })
+        };
+        Some((at, answer))
     }
 
     /// A line when a query begins to fail and one when it works again; what happens in between is counted.

@@ -5,16 +5,18 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tokio::sync::{OnceCell, mpsc};
+use tokio::sync::{OnceCell, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
 
 use crate::core::Core;
 use crate::domain::name::TargetId;
-use crate::domain::scaling::{ClusterFailure, ScalingAction};
+use crate::domain::scaling::{ClusterFailure, ScalingAction, ScalingMode};
 use crate::engine::event::Event;
 use crate::kubernetes::Cluster;
+
+use super::running::Running;
 
 enum Call {
     Look,
@@ -23,6 +25,7 @@ enum Call {
 
 /// The lanes.
 pub struct Scaling {
+    running: watch::Receiver<Arc<Running>>,
     cluster: Arc<OnceCell<Cluster>>,
     core: Core,
     lanes: HashMap<TargetId, Lane>,
@@ -38,8 +41,13 @@ struct Lane {
 
 impl Scaling {
     /// Lanes over a cluster that is connected to at the first call.
-    pub fn new(core: Core, stop: CancellationToken, tasks: TaskTracker) -> Self {
-        Self { cluster: Arc::default(), core, lanes: HashMap::new(), stop, tasks }
+    pub fn new(
+        running: watch::Receiver<Arc<Running>>,
+        core: Core,
+        stop: CancellationToken,
+        tasks: TaskTracker,
+    ) -> Self {
+        Self { running, cluster: Arc::default(), core, lanes: HashMap::new(), stop, tasks }
     }
 
     /// Looks at a target.
@@ -64,6 +72,7 @@ impl Scaling {
                 target,
                 waiting,
                 looking.clone(),
+                self.running.clone(),
                 self.cluster.clone(),
                 self.core.clone(),
                 self.stop.clone(),
@@ -78,6 +87,7 @@ async fn run(
     target: TargetId,
     mut waiting: mpsc::UnboundedReceiver<Call>,
     looking: Arc<AtomicBool>,
+    running: watch::Receiver<Arc<Running>>,
     cluster: Arc<OnceCell<Cluster>>,
     core: Core,
     stop: CancellationToken,
@@ -103,7 +113,10 @@ async fn run(
                 Event::TargetSeen { target: target.clone(), seen }
             }
             Call::Write(action) => {
+                // It may have waited: what may be written is asked at the last moment.
+                let may_write = running.borrow().settings.kubernetes_mode == ScalingMode::Apply;
                 let outcome = match connected {
+                    Ok(_) if !may_write => Err(ClusterFailure::Unavailable),
                     Ok(cluster) => cluster.write(&action).await,
                     Err(failure) => Err(failure),
                 };

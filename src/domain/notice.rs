@@ -154,6 +154,8 @@ pub struct Notice {
     pub facts: Facts,
     /// When it was decided.
     pub created_at: Timestamp,
+    /// Whether an attempt to deliver it has failed: waiting behind others is no failure.
+    pub failed: bool,
 }
 
 impl Notice {
@@ -243,11 +245,10 @@ pub enum Attempt {
 /// takes off up to half of it, so that channels do not retry in step. A `Retry-After` is honoured as it stands, up
 /// to an hour.
 pub fn backoff(attempt: u32, retry_after: Option<Duration>, jitter: f64) -> Duration {
-    if let Some(asked) = retry_after {
-        return asked.min(Duration::from_secs(3_600));
-    }
     let full = Duration::from_millis(500).saturating_mul(1 << attempt.min(7)).min(Duration::from_secs(60));
-    full.mul_f64(1.0 - jitter.clamp(0.0, 1.0) / 2.0)
+    let own = full.mul_f64(1.0 - jitter.clamp(0.0, 1.0) / 2.0);
+    // Never sooner than our own: a receiver that says "now" each time would be asked without a pause.
+    retry_after.map_or(own, |asked| asked.min(Duration::from_secs(3_600)).max(own))
 }
 
 /// The runbook's communication plan: who is told, in which words, how often.

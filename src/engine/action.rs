@@ -15,7 +15,8 @@ use crate::domain::incident::{ActionTaken, Happening, IncidentState};
 use crate::domain::name::{ActionId, IncidentId};
 use crate::domain::notice::NoticeEvent;
 use crate::domain::scaling::{
-    ActionState, ClusterFailure, ResizeState, ScalingAction, ScalingMode, Size, Target, WorkloadSnapshot,
+    ActionState, ClusterFailure, ContainerSize, ResizeState, ScalingAction, ScalingMode, Size, Target,
+    WorkloadSnapshot,
 };
 
 use super::Engine;
@@ -39,7 +40,7 @@ impl Engine {
             Err(ClusterFailure::Unreachable | ClusterFailure::Unavailable) if now < action.ready_by => {}
             Err(reason) => {
                 let text = format!("not scaled {}: {reason}", action.change());
-                self.rest(&action.target, now);
+                self.rest_after(&action.target, reason, now);
                 self.finish(
                     action,
                     ActionState::Refused { at: now, reason },
@@ -191,6 +192,10 @@ impl Engine {
         now: Timestamp,
     ) {
         action.state = state;
+        if action.incident.is_none() {
+            // An incident may have been opened since the step was decided.
+            action.incident = self.target(&action.target).and_then(|target| self.incident_of(target));
+        }
         self.narrate(&action, &format!("{}: {text}", state.as_str()), now);
         if let Some(id) = action.incident.clone() {
             self.act(&id, text, now);
@@ -247,18 +252,23 @@ fn is_at(snapshot: &WorkloadSnapshot, action: &ScalingAction) -> bool {
     match &action.to {
         Size::Replicas(count) => snapshot.uid == action.uid && snapshot.replicas == *count,
         Size::Resources(containers) => {
-            let pods =
-                !snapshot.pods.is_empty() && snapshot.pods.iter().all(|pod| pod.containers == *containers);
-            snapshot.uid == action.uid && (pods || snapshot.containers == *containers)
+            let pods = !snapshot.pods.is_empty()
+                && snapshot.pods.iter().all(|pod| has_sizes(&pod.containers, containers));
+            snapshot.uid == action.uid && (pods || has_sizes(&snapshot.containers, containers))
         }
     }
+}
+
+/// Whether the containers that were sized have their size; others may stand beside them, put there at admission.
+fn has_sizes(found: &[ContainerSize], wanted: &[ContainerSize]) -> bool {
+    wanted.iter().all(|size| found.contains(size))
 }
 
 /// Whether some pods have the size that the action asked for.
 fn is_partly_at(snapshot: &WorkloadSnapshot, action: &ScalingAction) -> bool {
     match &action.to {
         Size::Replicas(_) => false,
-        Size::Resources(containers) => snapshot.pods.iter().any(|pod| pod.containers == *containers),
+        Size::Resources(containers) => snapshot.pods.iter().any(|pod| has_sizes(&pod.containers, containers)),
     }
 }
 
@@ -268,9 +278,8 @@ fn is_ready(snapshot: &WorkloadSnapshot, action: &ScalingAction) -> bool {
     all_ready
         && match &action.to {
             Size::Replicas(_) => true,
-            Size::Resources(containers) => snapshot
-                .pods
-                .iter()
-                .all(|pod| pod.ready && pod.containers == *containers && pod.resize == ResizeState::Settled),
+            Size::Resources(containers) => snapshot.pods.iter().all(|pod| {
+                pod.ready && has_sizes(&pod.containers, containers) && pod.resize == ResizeState::Settled
+            }),
         }
 }

@@ -93,7 +93,10 @@ impl Engine {
         let votes = &self.targets.get(&target.id)?.votes;
         let asks = policy.triggers.iter().filter(|trigger| trigger.axis == axis).filter_map(|trigger| {
             let vote = votes.get(&trigger.name)?;
-            let fresh = !has_passed(vote.seen_at, gap(self.interval_of(trigger)), now);
+            let span = gap(self.interval_of(trigger));
+            // From the future is not fresh: the clock was set back, and how old it really is nobody knows.
+            let ahead = now.checked_add(span).is_ok_and(|soon| vote.seen_at > soon);
+            let fresh = !ahead && !has_passed(vote.seen_at, span, now);
             let lasted = has_passed(vote.since?, policy.sustained, vote.seen_at);
             (fresh && lasted).then_some((trigger, vote.value / trigger.threshold))
         });

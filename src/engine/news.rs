@@ -35,7 +35,8 @@ impl NewsDesk {
     pub(super) fn add(&mut self, id: &IncidentId, event: NoticeEvent, did: Option<Arc<str>>) {
         match self.items.get_mut(id) {
             Some(item) => {
-                if rank(&event) > rank(&item.event) {
+                let came_back = item.event == NoticeEvent::Resolved && event == NoticeEvent::Reopened;
+                if came_back || rank(&event) > rank(&item.event) {
                     item.event = event;
                 }
                 item.did = did.or_else(|| item.did.take());
@@ -138,6 +139,7 @@ impl Engine {
             event: event.clone(),
             facts,
             created_at: now,
+            failed: false,
         };
         incident.note(
             now,
@@ -161,6 +163,10 @@ impl Engine {
             }
             Attempt::NothingToSend => self.forget_notice(id),
             Attempt::Failed { reason, detail, .. } => {
+                if let Some(waiting) = self.state.outbox.get_mut(id).filter(|waiting| !waiting.failed) {
+                    waiting.failed = true;
+                    self.dirty.notices.insert(id.clone());
+                }
                 let reason: Arc<str> = format!("{reason}: {detail}").into();
                 if self.news.failures.get(id) != Some(&reason) {
                     self.news.failures.insert(id.clone(), reason.clone());
@@ -193,11 +199,9 @@ impl Engine {
     /// The page itself goes on being tried: whoever is on the failing channel should hear of it as well.
     pub(super) fn pass_on_late_pages(&mut self, now: Timestamp) {
         let patience = self.plan.communication.failover_after;
-        let late = self
-            .state
-            .outbox
-            .values()
-            .filter(|notice| notice.event.is_page() && has_passed(notice.created_at, patience, now));
+        let late = self.state.outbox.values().filter(|notice| {
+            notice.failed && notice.event.is_page() && has_passed(notice.created_at, patience, now)
+        });
         let late: Vec<Notice> = late.cloned().collect();
         for notice in late {
             let next = self.plan.communication.below(&notice.channel).into_iter().next();

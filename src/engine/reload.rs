@@ -24,6 +24,11 @@ impl Engine {
                 self.dirty.alerts.extend(keys);
             }
         }
+        let triggers = |plan: &Plan| plan.rules.policy.as_ref().map(|policy| policy.triggers.clone());
+        if triggers(&self.plan) != triggers(&plan) {
+            // What was said against another threshold is no evidence.
+            self.targets.values_mut().for_each(|target| target.votes.clear());
+        }
         self.plan = plan;
         self.adopt(now);
     }

@@ -63,6 +63,8 @@ impl Engine {
                 }
             }
         }
+        // What got worse before what got better: an incident that goes on must not end and come back in one round.
+        moved.sort_by_key(|it| !matches!(it.change, AlertChange::Fired(_) | AlertChange::Worsened(_)));
         for moved in moved {
             self.alert_moved(&moved, round.at, now);
         }

@@ -36,6 +36,9 @@ use super::report::Report;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 const RETRY_AFTER: Duration = Duration::from_secs(30);
 
+/// How soon after a refusal that will not pass by itself the step is tried again: people hear of each try.
+const RETRY_REFUSED_AFTER: Duration = Duration::from_secs(10 * 60);
+
 impl Engine {
     /// Looks at every target: carries on what is under way, and starts what is wanted and free to start.
     pub(super) fn evaluate_scaling(&mut self, now: Timestamp) {
@@ -130,6 +133,9 @@ impl Engine {
         trigger: &Trigger,
         now: Timestamp,
     ) -> Option<HeldReason> {
+        if self.plan.scaling == ScalingMode::Off {
+            return Some(HeldReason::Off);
+        }
         if self.is_blind() {
             return Some(HeldReason::Blind);
         }
@@ -163,7 +169,7 @@ impl Engine {
         );
         let incident = self.incident_of(target);
         let ready_by = now.checked_add(target.ready_within).unwrap_or(Timestamp::MAX);
-        let dry = self.plan.scaling == ScalingMode::DryRun;
+        let dry = self.plan.scaling != ScalingMode::Apply;
         let action = ScalingAction {
             id: action_id(&target.id, axis, &snapshot.uid, now),
             target: target.id.clone(),
@@ -223,8 +229,18 @@ impl Engine {
     }
 
     pub(super) fn rest(&mut self, id: &TargetId, now: Timestamp) {
+        self.rest_for(id, RETRY_AFTER, now);
+    }
+
+    /// After a refused write: a conflict passes, a missing right or an invalid size does not.
+    pub(super) fn rest_after(&mut self, id: &TargetId, refusal: ClusterFailure, now: Timestamp) {
+        let passes = refusal == ClusterFailure::Conflict;
+        self.rest_for(id, if passes { RETRY_AFTER } else { RETRY_REFUSED_AFTER }, now);
+    }
+
+    fn rest_for(&mut self, id: &TargetId, span: Duration, now: Timestamp) {
         if let Some(state) = self.targets.get_mut(id) {
-            state.rest_until = now.checked_add(RETRY_AFTER).ok();
+            state.rest_until = now.checked_add(span).ok();
         }
     }
 
@@ -237,7 +253,7 @@ impl Engine {
     }
 
     /// The worst active incident whose subject names the target.
-    fn incident_of(&self, target: &Target) -> Option<IncidentId> {
+    pub(super) fn incident_of(&self, target: &Target) -> Option<IncidentId> {
         let active = self.state.open.values().filter_map(|id| self.state.incidents.get(id));
         active
             .filter(|incident| incident.state.is_active() && speaks_of(&incident.subject, target))
@@ -264,7 +280,8 @@ fn next_size(
         Step::Resources(share) => {
             // What runs may already be larger than the template after an in-place step: grow from what is
             // desired of the pods, so that steps add up.
-            let running = largest(&snapshot.pods).unwrap_or(&snapshot.containers);
+            let resizable = largest(&snapshot.pods).filter(|_| snapshot.in_place_resize);
+            let running = resizable.unwrap_or(&snapshot.containers);
             let base = match target.vertical {
                 VerticalMode::Template => &snapshot.containers,
                 VerticalMode::InPlace | VerticalMode::InPlaceThenTemplate => running,

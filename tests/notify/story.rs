@@ -157,6 +157,7 @@ pub(crate) fn notice(event: &NoticeEvent, channel: &str) -> Notice {
             opened_revision: 1,
         },
         created_at: at(chapter.time),
+        failed: false,
     }
 }
 

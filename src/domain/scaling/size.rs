@@ -109,6 +109,11 @@ fn grow(
     }
     let cap = most.unwrap_or(f64::INFINITY);
     // Half a millionth of a grain keeps 0.5 × 1.25 from becoming one grain more by the binary fraction.
-    let up = |value: f64| (((value * ratio / grain) - 5e-7).ceil() * grain).min(cap).max(value);
+    let up = |value: f64| {
+        let grains = ((value * ratio / grain) - 5e-7).ceil();
+        // Divided where a grain is a fraction: 938 × 0.001 is not the 0.938 that is read back.
+        let grown = if grain < 1.0 { grains / (1.0 / grain).round() } else { grains * grain };
+        grown.min(cap).max(value)
+    };
     (request.map(up), limit.map(up))
 }
