@@ -41,13 +41,7 @@ impl Engine {
             Err(reason) => {
                 let text = format!("not scaled {}: {reason}", action.change());
                 self.rest_after(&action.target, reason, now);
-                self.finish(
-                    action,
-                    ActionState::Refused { at: now, reason },
-                    &text,
-                    NoticeEvent::NotScaled,
-                    now,
-                );
+                self.refuse(action, reason, &text, now);
             }
         }
     }
@@ -114,13 +108,7 @@ impl Engine {
             ActionState::Planned if snapshot.uid != action.uid => {
                 let reason = ClusterFailure::NotFound;
                 let text = "not scaled: the workload was replaced by another of its name";
-                self.finish(
-                    action,
-                    ActionState::Refused { at: now, reason },
-                    text,
-                    NoticeEvent::NotScaled,
-                    now,
-                );
+                self.refuse(action, reason, text, now);
             }
             ActionState::Planned if now >= action.ready_by && is_partly_at(snapshot, &action) => {
                 self.cool_down(&action, now);
@@ -129,13 +117,7 @@ impl Engine {
             ActionState::Planned if now >= action.ready_by => {
                 let reason = ClusterFailure::Unreachable;
                 let text = format!("not scaled {}: {reason}", action.change());
-                self.finish(
-                    action,
-                    ActionState::Refused { at: now, reason },
-                    &text,
-                    NoticeEvent::NotScaled,
-                    now,
-                );
+                self.refuse(action, reason, &text, now);
             }
             // The same write again: if the first one happened after all, the version no longer fits.
             ActionState::Planned => self.write(action),
@@ -157,6 +139,11 @@ impl Engine {
     pub(super) fn give_up(&mut self, action: ScalingAction, now: Timestamp) {
         let text = format!("{}: not ready in time", action.change());
         self.finish(action, ActionState::NotReady { at: now }, &text, NoticeEvent::NotScaled, now);
+    }
+
+    /// The write did not happen and will not.
+    fn refuse(&mut self, action: ScalingAction, reason: ClusterFailure, text: &str, now: Timestamp) {
+        self.finish(action, ActionState::Refused { at: now, reason }, text, NoticeEvent::NotScaled, now);
     }
 
     /// Ends what a new plan no longer follows: actions on targets that left it, all where scaling is off, and steps
