@@ -18,12 +18,8 @@ pub enum HeldReason {
     Off,
     /// Nothing can be evaluated now.
     Blind,
-    /// The trigger has no fresh value.
-    NoData,
     /// The trigger's value is not a finite number.
     NotFinite,
-    /// Another action on the target is under way.
-    InProgress,
     /// The target rests on this axis after its last step.
     Cooldown {
         /// Until when.
@@ -47,9 +43,7 @@ impl HeldReason {
         match self {
             Self::Off => "off",
             Self::Blind => "blind",
-            Self::NoData => "no_data",
             Self::NotFinite => "not_finite",
-            Self::InProgress => "in_progress",
             Self::Cooldown { .. } => "cooldown",
             Self::AtMaximum => "at_maximum",
             Self::Rollout => "rollout",
