@@ -85,7 +85,7 @@ pub(super) async fn acknowledge(
     body: Result<Json<By>, JsonRejection>,
 ) -> Result<Json<IncidentView>, Problem> {
     let by = who(changer, body)?;
-    change(&api, id, |incident| Event::Acknowledge { incident, by: by.into() }).await
+    change(&api, id, |incident| Event::Acknowledge { incident, by: by.into(), until: None }).await
 }
 
 pub(super) async fn resolve(

@@ -185,6 +185,12 @@ fn words(what: &Happening) -> (&'static str, String) {
         Happening::AlertEnded { rule, reason } => ("alert_ended", format!("{rule} ended: {reason}")),
         Happening::SeverityChanged { from, to } => ("severity_changed", format!("{from} → {to}")),
         Happening::Acknowledged => ("acknowledged", "took the incident".into()),
+        Happening::Unacknowledged { expired: true } => ("unacknowledged", "the acknowledgement ended".into()),
+        Happening::Unacknowledged { expired: false } => ("unacknowledged", "gave the incident back".into()),
+        Happening::Noted { text } => ("noted", text.to_string()),
+        Happening::Ticked { step, done } => {
+            ("ticked", format!("{step}: {}", if *done { "done" } else { "to be done again" }))
+        }
         Happening::Queued { channel, event, revision } => {
             ("queued", format!("{event} for {channel}, revision {revision}"))
         }

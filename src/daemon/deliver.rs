@@ -99,7 +99,7 @@ impl Lane {
                 Attempt::Failed { retry_after, .. } => {
                     Some(backoff(tries, *retry_after, jitter(notice, tries)))
                 }
-                Attempt::Accepted | Attempt::NothingToSend | Attempt::Refused { .. } => None,
+                Attempt::Accepted { .. } | Attempt::NothingToSend | Attempt::Refused { .. } => None,
             };
             let reported = Event::Attempted { notice: notice.id.clone(), attempt };
             if self.core.send(reported).await.is_err() {
@@ -118,7 +118,7 @@ impl Lane {
 
     fn count(&self, notice: &Notice, attempt: &Attempt) {
         let (outcome, reason) = match attempt {
-            Attempt::Accepted => ("accepted", ""),
+            Attempt::Accepted { .. } => ("accepted", ""),
             Attempt::NothingToSend => ("nothing_to_send", ""),
             Attempt::Failed { reason, .. } => ("failed", reason.as_str()),
             Attempt::Refused { reason, .. } => ("refused", reason.as_str()),
@@ -128,7 +128,7 @@ impl Lane {
         self.metrics.notices.get_or_create(&labels).inc();
         let (incident, event) = (&notice.facts.incident_id, &notice.event);
         match attempt {
-            Attempt::Accepted => {
+            Attempt::Accepted { .. } => {
                 let delay = clock::now().duration_since(notice.created_at).as_secs_f64().max(0.0);
                 self.metrics.notice_delay.get_or_create(&ChannelLabels { channel }).observe(delay);
                 info!(%incident, %event, channel = %notice.channel, revision = notice.revision, "notice delivered");

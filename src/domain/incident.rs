@@ -11,7 +11,7 @@ use super::Timestamp;
 use super::alert::{AlertKey, has_passed};
 use super::labels::{Fnv, Labels};
 use super::name::{ActionId, ChannelName, IncidentId, IncidentTypeName};
-use super::notice::NoticeEvent;
+use super::notice::{NoticeEvent, Receipt};
 use super::quantity::Unit;
 use super::response::ChecklistItem;
 use super::scaling::Axis;
@@ -128,10 +128,13 @@ pub struct Acknowledgement {
     pub by: Arc<str>,
     /// When.
     pub at: Timestamp,
+    /// When it ends unless it is renewed: then the incident is nobody's again.
+    #[serde(default)]
+    pub until: Option<Timestamp>,
 }
 
 /// What a channel was told about an incident.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Told {
     /// Whether the channel's last word is "open".
     pub open: bool,
@@ -139,6 +142,9 @@ pub struct Told {
     pub pages: u32,
     /// The revision it heard first.
     pub first: u32,
+    /// What it gave back when it first accepted a notice.
+    #[serde(default)]
+    pub receipt: Option<Receipt>,
 }
 
 /// What people work on.
@@ -257,6 +263,23 @@ pub enum Happening {
     },
     /// Somebody took it.
     Acknowledged,
+    /// It is nobody's again: given back by whoever had it, or the acknowledgement ended.
+    Unacknowledged {
+        /// Whether the acknowledgement's time was over.
+        expired: bool,
+    },
+    /// Somebody wrote something down.
+    Noted {
+        /// What.
+        text: Arc<str>,
+    },
+    /// A step of the checklist was done, or is to be done again.
+    Ticked {
+        /// The step's words.
+        step: Arc<str>,
+        /// Whether it is done now.
+        done: bool,
+    },
     /// A notice was queued.
     Queued {
         /// For which channel.

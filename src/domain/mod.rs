@@ -19,6 +19,7 @@ pub mod rule;
 pub mod scaling;
 pub mod severity;
 pub mod template;
+pub mod trouble;
 
 /// An instant on the wall clock. The core only ever receives it.
 pub type Timestamp = jiff::Timestamp;

@@ -139,6 +139,12 @@ pub struct Facts {
     pub opened_revision: u32,
 }
 
+/// What a channel gave back for the first notice it accepted about an incident, in the channel's own form: where a
+/// Slack message stands, which routing key a `PagerDuty` alert was opened with. Opaque to everyone but the channel.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Receipt(pub Arc<str>);
+
 /// One message to one channel about one incident revision.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Notice {
@@ -154,8 +160,15 @@ pub struct Notice {
     pub facts: Facts,
     /// When it was decided.
     pub created_at: Timestamp,
-    /// Whether an attempt to deliver it has failed: waiting behind others is no failure.
-    pub failed: bool,
+    /// How many attempts to deliver it have failed: waiting behind others is no failure.
+    #[serde(default)]
+    pub attempts: u32,
+    /// Whether it may have arrived though nothing says so: an attempt ended without an answer, or the daemon did.
+    #[serde(default)]
+    pub possibly_sent: bool,
+    /// What the channel gave back for the incident's first notice, once it accepted one.
+    #[serde(default)]
+    pub receipt: Option<Receipt>,
 }
 
 impl Notice {
@@ -220,7 +233,10 @@ impl fmt::Display for DeliveryReason {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Attempt {
     /// The other side accepted it.
-    Accepted,
+    Accepted {
+        /// What it gave back, for the notices that follow; `None` keeps the one there is.
+        receipt: Option<Receipt>,
+    },
     /// The channel has nothing to say about such an event (PagerDuty about a status update).
     NothingToSend,
     /// It may work later.
@@ -239,6 +255,11 @@ pub enum Attempt {
         /// What the other side said, without any secret.
         detail: Arc<str>,
     },
+}
+
+impl Attempt {
+    /// Accepted by a channel that gives nothing back.
+    pub const ACCEPTED: Self = Self::Accepted { receipt: None };
 }
 
 /// How long to wait before the next attempt: half a second, doubled each time up to a minute; `jitter` in `0..1`

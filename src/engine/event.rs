@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use crate::domain::Timestamp;
 use crate::domain::name::{ActionId, IncidentId, NoticeId, TargetId};
 use crate::domain::notice::Attempt;
 use crate::domain::observation::Round;
 use crate::domain::scaling::{ClusterFailure, WorkloadSnapshot};
+use crate::domain::trouble::Trouble;
 
 use super::plan::Plan;
 
@@ -24,6 +26,42 @@ pub enum Event {
         incident: IncidentId,
         /// Who.
         by: Arc<str>,
+        /// When the acknowledgement ends, where it shall.
+        until: Option<Timestamp>,
+    },
+    /// A person gives an incident back.
+    Unacknowledge {
+        /// Which.
+        incident: IncidentId,
+        /// Who.
+        by: Arc<str>,
+    },
+    /// A person writes something down on an incident's timeline.
+    Note {
+        /// Which.
+        incident: IncidentId,
+        /// Who.
+        by: Arc<str>,
+        /// What.
+        text: Arc<str>,
+    },
+    /// A person did a step of an incident's checklist, or takes that back.
+    Check {
+        /// Which incident.
+        incident: IncidentId,
+        /// Which step, from 0.
+        step: usize,
+        /// Whether it is done.
+        done: bool,
+        /// Who.
+        by: Arc<str>,
+    },
+    /// Something of the daemon itself is in trouble, or no longer is.
+    Trouble {
+        /// What.
+        trouble: Trouble,
+        /// What is known about it, for people; `None` once it is over.
+        detail: Option<Arc<str>>,
     },
     /// A person says that an incident is over.
     Resolve {

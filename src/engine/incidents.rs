@@ -148,20 +148,65 @@ impl Engine {
     }
 
     /// A person took an incident.
-    pub(super) fn acknowledge(&mut self, id: &IncidentId, by: &Arc<str>, now: Timestamp) {
+    pub(super) fn acknowledge(
+        &mut self,
+        id: &IncidentId,
+        by: &Arc<str>,
+        until: Option<Timestamp>,
+        now: Timestamp,
+    ) {
         let Some(incident) = self.state.incidents.get_mut(id) else { return };
-        if !incident.state.is_active() || incident.acknowledged.as_ref().is_some_and(|known| known.by == *by)
-        {
+        let known = incident.acknowledged.as_ref();
+        if !incident.state.is_active() || known.is_some_and(|known| known.by == *by && known.until == until) {
             return;
         }
-        incident.acknowledged = Some(Acknowledgement { by: by.clone(), at: now });
+        let renewed = known.is_some_and(|known| known.by == *by);
+        incident.acknowledged = Some(Acknowledgement { by: by.clone(), at: now, until });
+        self.dirty.incidents.insert(id.clone());
+        if renewed {
+            incident.note(now, by, Happening::Acknowledged);
+            return;
+        }
         if incident.state == IncidentState::Open {
             incident.move_to(IncidentState::Acknowledged);
         }
         incident.actions.push(ActionTaken { at: now, text: format!("acknowledged by {by}").into() });
         incident.note(now, by, Happening::Acknowledged);
-        self.dirty.incidents.insert(id.clone());
         self.news.add(id, NoticeEvent::Acknowledged { by: by.clone() }, None);
+    }
+
+    /// An incident is nobody's again.
+    pub(super) fn unacknowledge(&mut self, id: &IncidentId, by: &str, expired: bool, now: Timestamp) {
+        let Some(incident) = self.state.incidents.get_mut(id) else { return };
+        if incident.acknowledged.take().is_none() || !incident.state.is_active() {
+            return;
+        }
+        if incident.state == IncidentState::Acknowledged {
+            incident.move_to(IncidentState::Open);
+        }
+        incident.note(now, by, Happening::Unacknowledged { expired });
+        self.dirty.incidents.insert(id.clone());
+        let did = if expired { "acknowledgement ended".into() } else { format!("given back by {by}") };
+        self.news.add(id, NoticeEvent::StatusUpdate, Some(did.into()));
+    }
+
+    /// A person writes something down.
+    pub(super) fn note_by(&mut self, id: &IncidentId, by: &str, text: Arc<str>, now: Timestamp) {
+        let Some(incident) = self.state.incidents.get_mut(id) else { return };
+        incident.note(now, by, Happening::Noted { text });
+        self.dirty.incidents.insert(id.clone());
+    }
+
+    /// A person did a step, or takes that back.
+    pub(super) fn check(&mut self, id: &IncidentId, step: usize, done: bool, by: &Arc<str>, now: Timestamp) {
+        let Some(incident) = self.state.incidents.get_mut(id) else { return };
+        let Some(item) = incident.checklist.get_mut(step).filter(|item| item.done.is_some() != done) else {
+            return;
+        };
+        item.done = done.then(|| (by.clone(), now));
+        let step = item.text.clone();
+        incident.note(now, by, Happening::Ticked { step, done });
+        self.dirty.incidents.insert(id.clone());
     }
 
     /// A person says that an incident is over.

@@ -23,6 +23,7 @@ mod rounds;
 mod scaling;
 mod sight;
 pub mod state;
+mod trouble;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -96,7 +97,11 @@ impl Engine {
             Event::Observed(round) => self.observed(&round, now),
             Event::Tick => self.tick(now),
             Event::Reloaded(plan) => self.reload(plan, now),
-            Event::Acknowledge { incident, by } => self.acknowledge(&incident, &by, now),
+            Event::Acknowledge { incident, by, until } => self.acknowledge(&incident, &by, until, now),
+            Event::Unacknowledge { incident, by } => self.unacknowledge(&incident, &by, false, now),
+            Event::Note { incident, by, text } => self.note_by(&incident, &by, text, now),
+            Event::Check { incident, step, done, by } => self.check(&incident, step, done, &by, now),
+            Event::Trouble { trouble, detail } => self.trouble(trouble, detail, now),
             Event::Resolve { incident, by } => self.resolve_by_hand(&incident, &by, now),
             Event::Attempted { notice, attempt } => self.attempted(&notice, attempt, now),
             Event::TargetSeen { target, seen } => self.target_seen(&target, seen, now),

@@ -9,7 +9,7 @@ use crate::domain::alert::has_passed;
 use crate::domain::headline::headline;
 use crate::domain::incident::{Happening, Told};
 use crate::domain::name::{ChannelName, IncidentId, NoticeId};
-use crate::domain::notice::{Attempt, Notice, NoticeEvent};
+use crate::domain::notice::{Attempt, Notice, NoticeEvent, Receipt};
 
 use super::Engine;
 use super::effect::Effect;
@@ -122,8 +122,12 @@ impl Engine {
     ) {
         let Some(incident) = self.state.incidents.get_mut(id) else { return };
         let revision = incident.revision;
-        let told =
-            incident.told.entry(channel.clone()).or_insert(Told { open: false, pages: 0, first: revision });
+        let told = incident.told.entry(channel.clone()).or_insert_with(|| Told {
+            open: false,
+            pages: 0,
+            first: revision,
+            receipt: None,
+        });
         // A channel that hears of the incident for the first time gets the opening, whatever happened meanwhile.
         let event = if told.pages == 0 && event.is_page() { &NoticeEvent::Opened } else { event };
         if event.is_page() {
@@ -139,7 +143,9 @@ impl Engine {
             event: event.clone(),
             facts,
             created_at: now,
-            failed: false,
+            attempts: 0,
+            possibly_sent: false,
+            receipt: told.receipt.clone(),
         };
         incident.note(
             now,
@@ -157,14 +163,15 @@ impl Engine {
         let incident = notice.facts.incident_id.clone();
         let (channel, revision) = (notice.channel.clone(), notice.revision);
         match attempt {
-            Attempt::Accepted => {
+            Attempt::Accepted { receipt } => {
+                self.keep_receipt(&incident, &channel, receipt);
                 self.note(&incident, now, Happening::Delivered { channel, revision });
                 self.forget_notice(id);
             }
             Attempt::NothingToSend => self.forget_notice(id),
             Attempt::Failed { reason, detail, .. } => {
-                if let Some(waiting) = self.state.outbox.get_mut(id).filter(|waiting| !waiting.failed) {
-                    waiting.failed = true;
+                if let Some(waiting) = self.state.outbox.get_mut(id).filter(|waiting| waiting.attempts == 0) {
+                    waiting.attempts = 1;
                     self.dirty.notices.insert(id.clone());
                 }
                 let reason: Arc<str> = format!("{reason}: {detail}").into();
@@ -186,6 +193,14 @@ impl Engine {
         }
     }
 
+    fn keep_receipt(&mut self, id: &IncidentId, channel: &ChannelName, receipt: Option<Receipt>) {
+        let told = self.state.incidents.get_mut(id).and_then(|incident| incident.told.get_mut(channel));
+        if let (Some(told), Some(receipt)) = (told, receipt) {
+            told.receipt = Some(receipt);
+            self.dirty.incidents.insert(id.clone());
+        }
+    }
+
     /// A page that will never arrive goes to the first rung below that was not told yet.
     fn fail_over(&mut self, lost: &Notice, now: Timestamp) {
         let below = self.plan.communication.below(&lost.channel);
@@ -200,7 +215,7 @@ impl Engine {
     pub(super) fn pass_on_late_pages(&mut self, now: Timestamp) {
         let patience = self.plan.communication.failover_after;
         let late = self.state.outbox.values().filter(|notice| {
-            notice.failed && notice.event.is_page() && has_passed(notice.created_at, patience, now)
+            notice.attempts > 0 && notice.event.is_page() && has_passed(notice.created_at, patience, now)
         });
         let late: Vec<Notice> = late.cloned().collect();
         for notice in late {

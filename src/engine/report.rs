@@ -9,6 +9,7 @@ use crate::domain::name::{ActionId, IncidentId, RuleId, TargetId};
 use crate::domain::notice::NoticeEvent;
 use crate::domain::scaling::{ActionState, Axis, HeldReason};
 use crate::domain::severity::Severity;
+use crate::domain::trouble::Trouble;
 
 /// One decision.
 #[derive(Debug, Clone, PartialEq)]
@@ -62,6 +63,13 @@ pub enum Report {
         axis: Axis,
         /// Why.
         reason: HeldReason,
+    },
+    /// Something of the daemon itself is in trouble, or no longer is.
+    Trouble {
+        /// What.
+        trouble: Trouble,
+        /// Whether it began.
+        began: bool,
     },
     /// The engine can no longer see, or sees again.
     Sight {

@@ -1,22 +1,15 @@
-//! Sight: whether the engine can evaluate anything at all. Owns the "blind" incident; while blind nothing resolves
-//! and nothing scales.
+//! Sight: whether the engine can evaluate anything at all. Owns the "blind" trouble; while blind nothing resolves and
+//! nothing scales.
 
 use crate::domain::Timestamp;
-use crate::domain::alert::{AlertKey, has_passed};
-use crate::domain::incident::Member;
-use crate::domain::labels::Labels;
-use crate::domain::name::IncidentTypeName;
+use crate::domain::alert::has_passed;
 use crate::domain::observation::Answer;
-use crate::domain::quantity::Unit;
-use crate::domain::severity::Severity;
+use crate::domain::trouble::Trouble;
 
 use super::Engine;
-use super::incidents::Opening;
 use super::report::Report;
 use super::state::State;
-
-/// The rule id of the daemon's own incident.
-const RULE: &str = "runbookd/blind";
+use super::trouble::key;
 
 /// When something could last be evaluated.
 #[derive(Debug)]
@@ -33,7 +26,7 @@ impl Sight {
 
     /// A daemon that went down blind is blind until an answer comes.
     pub(super) fn restore(&mut self, state: &State) {
-        let key = key();
+        let key = key(Trouble::Blind);
         self.blind = state.incidents.values().any(|incident| {
             incident.state.is_active() && incident.alerts.get(&key).is_some_and(|it| it.firing)
         });
@@ -51,17 +44,20 @@ impl Engine {
             return;
         }
         self.sight.last_good = now;
-        if std::mem::take(&mut self.sight.blind) {
-            self.reports.push(Report::Sight { blind: false });
-            self.alert_ended(&key(), "sees_again", now);
-        }
+        self.see_again("sees_again", now);
     }
 
     /// Without any query there is nothing to be blind to.
     pub(super) fn close_eyes(&mut self, now: Timestamp) {
-        if self.plan.rules.queries.is_empty() && std::mem::take(&mut self.sight.blind) {
+        if self.plan.rules.queries.is_empty() {
+            self.see_again("nothing_to_see", now);
+        }
+    }
+
+    fn see_again(&mut self, reason: &str, now: Timestamp) {
+        if std::mem::take(&mut self.sight.blind) {
             self.reports.push(Report::Sight { blind: false });
-            self.alert_ended(&key(), "nothing_to_see", now);
+            self.out_of_trouble(Trouble::Blind, reason, now);
         }
     }
 
@@ -74,28 +70,6 @@ impl Engine {
         }
         self.sight.blind = true;
         self.reports.push(Report::Sight { blind: true });
-        let subject = Labels::new([("service", "runbookd")]);
-        let summary = "runbookd is blind: no query was answered; nothing resolves or scales until one is";
-        let member = Member {
-            name: "blind".into(),
-            labels: subject.with([("alertname", "blind")]),
-            severity: Severity::Critical,
-            firing: true,
-            value: None,
-            unit: Unit::Count,
-            threshold: None,
-            since: self.sight.last_good,
-            summary: Some(summary.into()),
-            impact: Some(summary.into()),
-            runbook_url: None,
-        };
-        let incident_type = IncidentTypeName::from("blind");
-        let opening =
-            Opening { incident_type, subject, key: key(), member, checklist: Vec::new(), remark: None };
-        self.alert_fired(opening, now);
+        self.in_trouble(Trouble::Blind, None, self.sight.last_good, now);
     }
-}
-
-fn key() -> AlertKey {
-    AlertKey { rule: RULE.into(), series: Labels::empty() }
 }

@@ -145,7 +145,7 @@ impl Channels {
         let secrets = [routing_key.expose_secret()];
         let url = pagerduty::url(&settings.url);
         let target = Post { url: &url, headers: &[], secrets: &secrets };
-        let mut outcome = Attempt::Accepted;
+        let mut outcome = Attempt::ACCEPTED;
         for event in &events {
             let body = encoded(&pagerduty::with_routing_key(event, routing_key.expose_secret()));
             let attempt = match post(&self.client, target, body).await {
@@ -156,7 +156,7 @@ impl Channels {
                 // Until this one got through, the others have to wait: it may be the same reason for all.
                 Attempt::Failed { .. } => return attempt,
                 Attempt::Refused { .. } => outcome = attempt,
-                Attempt::Accepted | Attempt::NothingToSend => {}
+                Attempt::Accepted { .. } | Attempt::NothingToSend => {}
             }
         }
         outcome

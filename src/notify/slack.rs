@@ -70,7 +70,7 @@ pub fn judge(answer: &Answer) -> Attempt {
     let limited = said.contains("rate_limited") || said.contains("ratelimited");
     match answer.status.as_u16() {
         _ if limited => answer.failed(DeliveryReason::RateLimited),
-        200 if said == "ok" => Attempt::Accepted,
+        200 if said == "ok" => Attempt::ACCEPTED,
         200..=299 => answer.refused(DeliveryReason::Rejected),
         400 | 403 if matches!(said, "no_service" | "no_team" | "team_disabled" | "channel_not_found") => {
             answer.refused(DeliveryReason::NotFound)

@@ -79,7 +79,7 @@ impl Mailer {
         };
         let sent = tokio::time::timeout(self.send_within, transaction(&transport, mail)).await;
         let attempt = match sent {
-            Ok(Ok(())) => return Attempt::Accepted,
+            Ok(Ok(())) => return Attempt::ACCEPTED,
             Ok(Err(error)) => judge(&error, &secrets),
             Err(_) => Attempt::Failed {
                 reason: DeliveryReason::TimedOut,

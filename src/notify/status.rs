@@ -33,7 +33,7 @@ impl Answer {
     /// The meaning of the status alone.
     pub fn attempt(&self) -> Attempt {
         let reason = match self.status.as_u16() {
-            200..=299 => return Attempt::Accepted,
+            200..=299 => return Attempt::ACCEPTED,
             401 | 403 | 407 => DeliveryReason::Unauthorized,
             404 | 410 => DeliveryReason::NotFound,
             408 => DeliveryReason::TimedOut,
@@ -166,7 +166,7 @@ mod tests {
         let class = |status: u16| {
             let status = StatusCode::from_u16(status).unwrap();
             match (Answer { status, retry_after: None, body: "x".into() }).attempt() {
-                Attempt::Accepted => "accepted".to_owned(),
+                Attempt::Accepted { .. } => "accepted".to_owned(),
                 Attempt::NothingToSend => "nothing".to_owned(),
                 Attempt::Failed { reason, .. } => format!("retry {reason}"),
                 Attempt::Refused { reason, .. } => format!("refused {reason}"),

@@ -47,6 +47,9 @@ pub fn narrate(report: &Report, metrics: &Metrics) {
             info!(%target, %axis, %reason, "scaling step held");
             metrics.scaling_held.get_or_create(&ReasonLabels { reason: reason.as_str() }).inc();
         }
+        Report::Trouble { trouble, began } => {
+            warn!(trouble = trouble.as_str(), began, "the daemon's own trouble moved");
+        }
         Report::Sight { blind } => {
             metrics.blind.set(i64::from(*blind));
             if *blind {

@@ -65,7 +65,7 @@ fn turn() -> impl Strategy<Value = Turn> {
         ]
     };
     let attempt = prop_oneof![
-        4 => Just(Attempt::Accepted),
+        4 => Just(Attempt::ACCEPTED),
         1 => Just(Attempt::NothingToSend),
         1 => Just(Attempt::Failed {
             reason: DeliveryReason::TimedOut, detail: "slow".into(), retry_after: None
@@ -185,7 +185,9 @@ impl Watched {
             }
             Turn::Fail { metric } => round(*metric, Answer::Failed(QueryFailure::TimedOut))?,
             Turn::Wait => Event::Tick,
-            Turn::Acknowledge(which) => Event::Acknowledge { incident: self.pick(*which)?, by: "Ana".into() },
+            Turn::Acknowledge(which) => {
+                Event::Acknowledge { incident: self.pick(*which)?, by: "Ana".into(), until: None }
+            }
             Turn::Resolve(which) => Event::Resolve { incident: self.pick(*which)?, by: "Ana".into() },
             Turn::Attempt(which, attempt) => {
                 let waiting: Vec<NoticeId> = self.engine.outbox().map(|(id, _)| id.clone()).collect();
@@ -323,7 +325,11 @@ fn moves(reports: &[Report]) -> Vec<String> {
         Report::Alert { rule, series, change, reason, .. } => {
             Some(format!("{rule} {series} {change:?} {reason}"))
         }
-        Report::Incident { .. } | Report::Scaling { .. } | Report::Held { .. } | Report::Sight { .. } => None,
+        Report::Incident { .. }
+        | Report::Scaling { .. }
+        | Report::Held { .. }
+        | Report::Sight { .. }
+        | Report::Trouble { .. } => None,
     });
     moved.collect()
 }

@@ -99,7 +99,7 @@ async fn pagerduty_is_paged_again_when_it_worsens_and_closed_with_every_key() {
         (NoticeEvent::Acknowledged { by: "Ana".into() }, &[AlertState::Acknowledged; 2]),
         (NoticeEvent::Resolved, &[AlertState::Resolved; 2]),
     ] {
-        assert_eq!(channels.deliver(&notice(&event, "pagerduty")).await, Attempt::Accepted, "{event}");
+        assert_eq!(channels.deliver(&notice(&event, "pagerduty")).await, Attempt::ACCEPTED, "{event}");
         assert_eq!(states(), expected, "{event}");
     }
     assert_eq!(server.alert(&format!("runbookd/{UID}")).unwrap().pages, 1);
@@ -151,7 +151,7 @@ async fn a_secret_is_read_at_each_send_and_never_told() {
     assert_eq!(shown(&attempt), "failed not_rendered");
     assert!(!detail(&attempt).contains("secret"), "{attempt:?}");
     std::fs::write(&file, format!("{}\n", server.url())).unwrap();
-    assert_eq!(channels.deliver(&told).await, Attempt::Accepted);
+    assert_eq!(channels.deliver(&told).await, Attempt::ACCEPTED);
     assert_eq!(server.journal.count(), 1);
 
     let elsewhere = notice(&NoticeEvent::Opened, "nobody");

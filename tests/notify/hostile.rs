@@ -44,7 +44,7 @@ async fn slack_takes_hostile_labels_and_nobody_is_mentioned() {
     let server = Slack::start().await.unwrap();
     let channels = channels("slack", slack(server.webhook_url()));
     for event in events() {
-        assert_eq!(channels.deliver(&hostile(&event, "slack")).await, Attempt::Accepted, "{event}");
+        assert_eq!(channels.deliver(&hostile(&event, "slack")).await, Attempt::ACCEPTED, "{event}");
     }
     for call in server.journal.bodies() {
         let text = call.body.to_string();
@@ -63,7 +63,7 @@ async fn mail_takes_hostile_labels_and_no_header_is_forged() {
     let settings = runbookd::config::settings::ChannelSettings::Email(mail_server(server.address()));
     let channels = channels("email", settings);
     for event in events() {
-        assert_eq!(channels.deliver(&hostile(&event, "email")).await, Attempt::Accepted, "{event}");
+        assert_eq!(channels.deliver(&hostile(&event, "email")).await, Attempt::ACCEPTED, "{event}");
     }
     for mail in server.journal.bodies() {
         assert_eq!(mail.header("Bcc"), None);
@@ -86,8 +86,8 @@ async fn pagerduty_and_webhooks_take_hostile_labels() {
     for event in
         [NoticeEvent::Opened, NoticeEvent::Acknowledged { by: HOSTILE.into() }, NoticeEvent::Resolved]
     {
-        assert_eq!(paging.deliver(&hostile(&event, "pagerduty")).await, Attempt::Accepted, "{event}");
-        assert_eq!(hooking.deliver(&hostile(&event, "audit")).await, Attempt::Accepted, "{event}");
+        assert_eq!(paging.deliver(&hostile(&event, "pagerduty")).await, Attempt::ACCEPTED, "{event}");
+        assert_eq!(hooking.deliver(&hostile(&event, "audit")).await, Attempt::ACCEPTED, "{event}");
     }
     let summary = pager.journal.bodies()[0]["payload"]["summary"].as_str().unwrap().to_owned();
     assert!(summary.chars().count() <= 120 && !summary.chars().any(char::is_control), "{summary}");

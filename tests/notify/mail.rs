@@ -49,7 +49,7 @@ async fn mail_arrives_over_every_protection_with_a_private_authority_and_a_login
         };
         let channels = with(settings);
         for event in [NoticeEvent::Opened, NoticeEvent::Resolved] {
-            assert_eq!(channels.deliver(&notice(&event, "email")).await, Attempt::Accepted, "{security:?}");
+            assert_eq!(channels.deliver(&notice(&event, "email")).await, Attempt::ACCEPTED, "{security:?}");
         }
         let mails = server.journal.bodies();
         assert_eq!(mails.len(), 2);
@@ -98,7 +98,7 @@ async fn a_wrong_login_is_refused_and_a_new_password_is_used_at_once() {
     assert_eq!(shown(&attempt), "refused unauthorized", "{attempt:?}");
     assert!(!detail(&attempt).contains("wrong-password"));
     std::fs::write(&file, PASSWORD).unwrap();
-    assert_eq!(channels.deliver(&told()).await, Attempt::Accepted);
+    assert_eq!(channels.deliver(&told()).await, Attempt::ACCEPTED);
     // Nobody logged in where the server asks for it.
     let anonymous = with(mail_server(server.address())).deliver(&told()).await;
     assert_eq!(shown(&anonymous), "refused unauthorized", "{anonymous:?}");
@@ -132,7 +132,7 @@ async fn one_bad_address_does_not_keep_the_mail_from_the_others() {
     let server = server(Security::Plain, false).await;
     let channels = with(mail_server(server.address()));
     server.faults.set(Trouble::Recipient { code: 550, only: Some("oncall@example.org".into()) });
-    assert_eq!(channels.deliver(&told()).await, Attempt::Accepted);
+    assert_eq!(channels.deliver(&told()).await, Attempt::ACCEPTED);
     let mails = server.journal.bodies();
     assert_eq!(mails.iter().map(|mail| mail.to.clone()).collect::<Vec<_>>(), [["ops@example.org"]]);
 }
@@ -151,5 +151,5 @@ async fn a_server_that_falls_silent_is_left_alone_for_a_minute() {
         let attempt = mailer.send(&mail).await;
         assert_eq!(shown(&attempt), "failed timed_out after 60 s", "{attempt:?}");
     }
-    assert_eq!(mailer.send(&mail).await, Attempt::Accepted);
+    assert_eq!(mailer.send(&mail).await, Attempt::ACCEPTED);
 }

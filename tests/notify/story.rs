@@ -157,7 +157,9 @@ pub(crate) fn notice(event: &NoticeEvent, channel: &str) -> Notice {
             opened_revision: 1,
         },
         created_at: at(chapter.time),
-        failed: false,
+        attempts: 0,
+        possibly_sent: false,
+        receipt: None,
     }
 }
 
@@ -205,7 +207,7 @@ pub(crate) fn channels(name: &str, settings: ChannelSettings) -> Channels {
 /// An attempt in a few words: `failed rate_limited after 30 s`.
 pub(crate) fn shown(attempt: &Attempt) -> String {
     match attempt {
-        Attempt::Accepted => "accepted".into(),
+        Attempt::Accepted { .. } => "accepted".into(),
         Attempt::NothingToSend => "nothing to send".into(),
         Attempt::Failed { reason, retry_after: None, .. } => format!("failed {reason}"),
         Attempt::Failed { reason, retry_after: Some(after), .. } => {
@@ -218,7 +220,7 @@ pub(crate) fn shown(attempt: &Attempt) -> String {
 /// What the other side is said to have said.
 pub(crate) fn detail(attempt: &Attempt) -> &str {
     match attempt {
-        Attempt::Accepted | Attempt::NothingToSend => "",
+        Attempt::Accepted { .. } | Attempt::NothingToSend => "",
         Attempt::Failed { detail, .. } | Attempt::Refused { detail, .. } => detail,
     }
 }

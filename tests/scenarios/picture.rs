@@ -52,7 +52,8 @@ impl Picture {
                 Report::Incident { .. }
                 | Report::Scaling { .. }
                 | Report::Held { .. }
-                | Report::Sight { .. } => None,
+                | Report::Sight { .. }
+                | Report::Trouble { .. } => None,
             })
             .collect();
         let names: BTreeSet<&String> = before.alerts.keys().chain(self.alerts.keys()).collect();

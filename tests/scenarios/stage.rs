@@ -87,7 +87,11 @@ impl Stage {
                 Vec::new()
             }
             Command::Acknowledge { incident, by } => {
-                vec![Event::Acknowledge { incident: incident.as_str().into(), by: by.as_str().into() }]
+                vec![Event::Acknowledge {
+                    incident: incident.as_str().into(),
+                    by: by.as_str().into(),
+                    until: None,
+                }]
             }
             Command::Resolve { incident, by } => {
                 vec![Event::Resolve { incident: incident.as_str().into(), by: by.as_str().into() }]
@@ -217,7 +221,7 @@ impl Stage {
                 Report::Scaling { target, axis, state, change, evidence, .. } => {
                     lines.push(format!("{target} {axis} {}: {change}, {evidence}", state.as_str()));
                 }
-                Report::Alert { .. } | Report::Incident { .. } => {}
+                Report::Alert { .. } | Report::Incident { .. } | Report::Trouble { .. } => {}
             }
         }
         lines.extend(picture.rests_since(&self.picture));
@@ -259,7 +263,7 @@ impl Stage {
 
     fn attempt(&self, notice: &Notice) -> Option<Event> {
         let attempt = match self.channels.get(&notice.channel).unwrap_or(&Mood::Works) {
-            Mood::Works => Attempt::Accepted,
+            Mood::Works => Attempt::ACCEPTED,
             Mood::Refuses => Attempt::Refused { reason: DeliveryReason::Rejected, detail: "no".into() },
             Mood::Fails => Attempt::Failed {
                 reason: DeliveryReason::Unreachable,

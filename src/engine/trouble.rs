@@ -1,0 +1,88 @@
+//! Troubles in the engine: what is wrong with the daemon itself becomes an incident like any other, with the same
+//! channels, life and close contract. Owns their alerts' keys; who notices a trouble is somebody else's business.
+
+use std::sync::Arc;
+
+use crate::domain::Timestamp;
+use crate::domain::alert::AlertKey;
+use crate::domain::incident::Member;
+use crate::domain::labels::Labels;
+use crate::domain::name::IncidentTypeName;
+use crate::domain::quantity::Unit;
+use crate::domain::trouble::Trouble;
+
+use super::Engine;
+use super::incidents::Opening;
+use super::report::Report;
+
+/// The key of a trouble's alert.
+pub(super) fn key(trouble: Trouble) -> AlertKey {
+    AlertKey { rule: format!("runbookd/{}", trouble.as_str()).into(), series: Labels::empty() }
+}
+
+impl Engine {
+    /// A trouble began (with what is known about it) or is over.
+    pub(super) fn trouble(&mut self, trouble: Trouble, detail: Option<Arc<str>>, now: Timestamp) {
+        match detail {
+            Some(detail) => self.in_trouble(trouble, Some(&detail), now, now),
+            None => self.out_of_trouble(trouble, "over", now),
+        }
+    }
+
+    /// Opens the trouble's incident, unless it is open.
+    pub(super) fn in_trouble(
+        &mut self,
+        trouble: Trouble,
+        detail: Option<&str>,
+        since: Timestamp,
+        now: Timestamp,
+    ) {
+        if self.is_in_trouble(trouble) {
+            return;
+        }
+        self.reports.push(Report::Trouble { trouble, began: true });
+        let name = trouble.as_str();
+        let subject = Labels::new([("service", "runbookd")]);
+        let summary: Arc<str> = match detail {
+            Some(detail) => format!("{}: {detail}", trouble.summary()).into(),
+            None => trouble.summary().into(),
+        };
+        let member = Member {
+            name: name.into(),
+            labels: subject.with([("alertname", name)]),
+            severity: trouble.severity(),
+            firing: true,
+            value: None,
+            unit: Unit::Count,
+            threshold: None,
+            since,
+            summary: Some(summary.clone()),
+            impact: Some(summary),
+            runbook_url: None,
+        };
+        let opening = Opening {
+            incident_type: IncidentTypeName::from(name),
+            subject,
+            key: key(trouble),
+            member,
+            checklist: Vec::new(),
+            remark: None,
+        };
+        self.alert_fired(opening, now);
+    }
+
+    /// Ends the trouble's alert, if it fires.
+    pub(super) fn out_of_trouble(&mut self, trouble: Trouble, reason: &str, now: Timestamp) {
+        if self.is_in_trouble(trouble) {
+            self.reports.push(Report::Trouble { trouble, began: false });
+            self.alert_ended(&key(trouble), reason, now);
+        }
+    }
+
+    /// Whether a trouble's alert fires.
+    pub(super) fn is_in_trouble(&self, trouble: Trouble) -> bool {
+        let key = key(trouble);
+        let holder = self.state.holders.get(&key).and_then(|id| self.state.incidents.get(id));
+        holder.is_some_and(|incident| incident.alerts.get(&key).is_some_and(|member| member.firing))
+    }
+}
