@@ -10,7 +10,7 @@ use criterion::{BatchSize, Criterion, Throughput};
 use runbookd::domain::Timestamp;
 use runbookd::domain::labels::Labels;
 use runbookd::domain::name::{QueryId, RuleId};
-use runbookd::domain::notice::Communication;
+use runbookd::domain::notice::{Communication, Storm};
 use runbookd::domain::observation::{Answer, Observation, Round, Sample};
 use runbookd::domain::quantity::Unit;
 use runbookd::domain::rule::{
@@ -78,7 +78,11 @@ fn plan(rules: usize) -> Arc<Plan> {
             critical: vec!["slack".into(), "email".into(), "pagerduty".into()],
             status_every: Duration::from_secs(1_800),
             failover_after: Duration::from_secs(60),
+            storm: Storm::default(),
         },
+        channels: BTreeMap::new(),
+        escalations: BTreeMap::new(),
+        heartbeat: None,
         blind_after: Duration::from_secs(120),
         scaling: ScalingMode::Off,
     })

@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use runbookd::config::settings::StoreSettings;
 use runbookd::config::{Sources, parse};
-use runbookd::core::{Core, clock};
+use runbookd::core::{Core, Started, clock};
+use runbookd::daemon::running::plan as plan_of;
 use runbookd::domain::labels::Labels;
 use runbookd::domain::name::{QueryId, TargetId};
 use runbookd::domain::notice::Notice;
@@ -17,7 +18,6 @@ use runbookd::domain::scaling::{ContainerSize, ScalingAction, WorkloadSnapshot};
 use runbookd::engine::Engine;
 use runbookd::engine::effect::Effect;
 use runbookd::engine::event::Event;
-use runbookd::engine::plan::Plan;
 use runbookd::store::Store;
 use runbookd::telemetry::metrics::Metrics;
 use rusqlite::Connection;
@@ -59,18 +59,12 @@ impl World {
         .unwrap();
         let query = loaded.rules.queries.keys().next().unwrap().clone();
         let target = loaded.rules.policy.as_ref().unwrap().targets[0].id.clone();
-        let plan = Arc::new(Plan {
-            rules: loaded.rules,
-            incident_types: loaded.settings.incident_types,
-            communication: loaded.settings.communication,
-            blind_after: loaded.settings.evaluation.blind_after,
-            scaling: loaded.settings.kubernetes_mode,
-        });
+        let plan = Arc::new(plan_of(&loaded.settings, loaded.rules));
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("store.db");
         let (store, _) = Store::open(&StoreSettings::Sqlite(path.clone())).unwrap();
         let engine = Engine::new(plan, clock::now());
-        let (core, effects, _) =
+        let Started { core, effects, .. } =
             Core::start(engine, Vec::new(), store, Arc::new(Metrics::default())).unwrap();
         Self { core, effects, store: open(&path), query, target, _folder: folder }
     }

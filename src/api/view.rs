@@ -201,6 +201,22 @@ fn words(what: &Happening) -> (&'static str, String) {
             let then = if *retried { "it will be tried again" } else { "it is given up" };
             ("delivery_failed", format!("{channel}, revision {revision}: {reason}; {then}"))
         }
+        Happening::Superseded { channel, revision } => {
+            ("superseded", format!("{channel}: revision {revision} was left out, a newer one says more"))
+        }
+        Happening::Digested { channel, revision, digest } => {
+            ("digested", format!("{channel} was told revision {revision} in digest {digest}"))
+        }
+        Happening::Parked { channel, revision } => {
+            ("parked", format!("{channel} still has to hear revision {revision}; it is tried on"))
+        }
+        Happening::Escalated { role, channel, late } => {
+            let late = if *late > 0 { format!(", {late} s late") } else { String::new() };
+            ("escalated", format!("nobody took it, so {role} is woken by {channel}{late}"))
+        }
+        Happening::EscalationExhausted => {
+            ("escalation_exhausted", "nobody took it and nobody is left to wake".into())
+        }
         Happening::PassedOn { from, to } => ("passed_on", format!("{from} failed, so {to} is told")),
         Happening::Scaling { axis, text, .. } => ("scaling", format!("{axis}: {text}")),
         Happening::NotScaled { text, .. } => ("not_scaled", text.to_string()),

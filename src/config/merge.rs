@@ -25,7 +25,7 @@ const fn block(key: &'static str, folder: Folder, depth: u8, lists: bool) -> Blo
 }
 
 /// Every top-level key there is.
-const BLOCKS: [Block; 24] = [
+const BLOCKS: [Block; 25] = [
     block("prometheus", Folder::Config, 1, false),
     block("evaluation", Folder::Config, 1, false),
     block("reload", Folder::Config, 1, false),
@@ -36,6 +36,7 @@ const BLOCKS: [Block; 24] = [
     block("api", Folder::Config, 1, false),
     block("kubernetes", Folder::Config, 1, false),
     block("channels", Folder::Config, 1, false),
+    block("heartbeat", Folder::Config, 1, false),
     block("communication", Folder::Config, 2, false),
     block("incident_types", Folder::Config, 1, false),
     block("emergency_contacts", Folder::Config, 1, false),

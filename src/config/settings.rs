@@ -36,6 +36,8 @@ pub struct Settings {
     pub kubernetes_mode: ScalingMode,
     /// The configured ways to reach people.
     pub channels: BTreeMap<ChannelName, ChannelSettings>,
+    /// The outside watchdog that hears that everything works.
+    pub heartbeat: Option<HeartbeatSettings>,
     /// Who is told what, how often.
     pub communication: Communication,
     /// The incident types, by name; `service_outage` is always there.
@@ -97,6 +99,15 @@ pub enum StoreSettings {
     Sqlite(PathBuf),
     /// In memory only: tests and short trials.
     Memory,
+}
+
+/// An outside watchdog (a "dead man's switch"): it raises the alarm when it is not called.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HeartbeatSettings {
+    /// Where to. The URL is a secret.
+    pub url: SecretSource,
+    /// How often.
+    pub every: Duration,
 }
 
 /// One configured way to reach people.

@@ -7,9 +7,11 @@ pub mod clock;
 
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, info};
 
+use crate::domain::Timestamp;
+use crate::domain::notice::{Attempt, DeliveryReason, NoticeEvent};
 use crate::domain::scaling::ClusterFailure;
 use crate::engine::Engine;
 use crate::engine::effect::Effect;
@@ -37,6 +39,18 @@ pub struct Core {
     inputs: mpsc::Sender<Input>,
 }
 
+/// A core that was started.
+pub struct Started {
+    /// The way to it.
+    pub core: Core,
+    /// What it wants done.
+    pub effects: mpsc::UnboundedReceiver<Effect>,
+    /// When it wants an [`Event::Wake`].
+    pub wakes: watch::Receiver<Option<Timestamp>>,
+    /// Its thread.
+    pub thread: std::thread::JoinHandle<()>,
+}
+
 /// The core has stopped: the daemon is shutting down.
 #[derive(Debug, thiserror::Error)]
 #[error("the daemon is shutting down")]
@@ -52,13 +66,14 @@ impl Core {
         resumed: Vec<Effect>,
         store: Store,
         metrics: Arc<Metrics>,
-    ) -> std::io::Result<(Self, mpsc::UnboundedReceiver<Effect>, std::thread::JoinHandle<()>)> {
+    ) -> std::io::Result<Started> {
         let (inputs, waiting) = mpsc::channel(WAITING);
         let (effects, out) = mpsc::unbounded_channel();
-        let worker = Worker { engine, store, metrics, effects, failing: false };
+        let (wake, wakes) = watch::channel(None);
+        let worker = Worker { engine, store, metrics, effects, wake, failing: false };
         let thread =
             std::thread::Builder::new().name("core".into()).spawn(move || worker.run(resumed, waiting))?;
-        Ok((Self { inputs }, out, thread))
+        Ok(Started { core: Self { inputs }, effects: out, wakes, thread })
     }
 
     /// Waits until the core has ended, which it does by itself only when something in it failed.
@@ -91,6 +106,7 @@ struct Worker {
     store: Store,
     metrics: Arc<Metrics>,
     effects: mpsc::UnboundedSender<Effect>,
+    wake: watch::Sender<Option<Timestamp>>,
     failing: bool,
 }
 
@@ -127,19 +143,36 @@ impl Worker {
         self.commit();
     }
 
-    /// Without a commit people are paged all the same. The cluster is not written to: a step that is nowhere on record
+    /// Without a commit people are paged all the same. The heart does not beat, and the cluster is not written to: a step that is nowhere on record
     /// would be taken again after a crash. The next look at the target writes it, once the store works.
     fn hand_out(&mut self, mut effects: Vec<Effect>, committed: bool) {
         if !committed {
-            let held =
-                effects.extract_if(.., |effect| matches!(effect, Effect::Write(_))).collect::<Vec<_>>();
+            let needs_record = |effect: &mut Effect| match effect {
+                Effect::Write(_) => true,
+                Effect::Deliver(notice) => notice.event == NoticeEvent::Heartbeat,
+                Effect::Look(_) => false,
+            };
+            let held: Vec<Effect> = effects.extract_if(.., needs_record).collect();
             for effect in held {
-                let Effect::Write(action) = effect else { continue };
-                let outcome = Err(ClusterFailure::Unavailable);
-                let answer = Event::Written { action: action.id, outcome };
+                let answer = match effect {
+                    Effect::Write(action) => {
+                        Event::Written { action: action.id, outcome: Err(ClusterFailure::Unavailable) }
+                    }
+                    Effect::Deliver(notice) => Event::Attempted {
+                        notice: notice.id,
+                        attempt: Attempt::Failed {
+                            reason: DeliveryReason::NotRecorded,
+                            detail: "the store does not take it".into(),
+                            retry_after: None,
+                        },
+                    },
+                    Effect::Look(_) => continue,
+                };
                 effects.extend(self.engine.on(answer, clock::now()));
             }
         }
+        let next = self.engine.next_turn(clock::now());
+        self.wake.send_if_modified(|wake| std::mem::replace(wake, next) != next || next.is_some());
         for effect in effects {
             // Nobody performs effects any more while the daemon stops; they are in the outbox.
             let _ = self.effects.send(effect);

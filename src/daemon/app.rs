@@ -18,7 +18,8 @@ use crate::api::Api;
 use crate::config::render::Colour;
 use crate::config::settings::StoreSettings;
 use crate::config::{Sources, parse};
-use crate::core::{Core, clock};
+use crate::core::{Core, Started, clock};
+use crate::domain::Timestamp;
 use crate::engine::Engine;
 use crate::engine::effect::Effect;
 use crate::engine::event::Event;
@@ -87,7 +88,7 @@ impl Daemon {
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
         let stopping = Arc::new(AtomicBool::new(false));
-        let (core, effects, core_thread) =
+        let Started { core, effects, wakes, thread: core_thread } =
             Core::start(engine, resumed, store, metrics.clone()).context("cannot start the core thread")?;
         let tokens_file = settings.api_tokens_file.clone();
         let (rules, queries) = (running.plan.rules.rules.len(), running.plan.rules.queries.len());
@@ -98,7 +99,7 @@ impl Daemon {
         let scaling = Scaling::new(configured.clone(), core.clone(), stop.clone(), tasks.clone());
         tasks.spawn(perform(effects, delivery, scaling, stop.clone()));
         tasks.spawn(observe(configured, core.clone(), metrics.clone(), stop.clone()));
-        tasks.spawn(tick(core.clone(), stop.clone()));
+        tasks.spawn(tick(core.clone(), wakes, stop.clone()));
 
         let reloader = Reloader::new(options.folders, fingerprint, current, core.clone(), metrics.clone());
         let reload = reloader.status();
@@ -170,12 +171,12 @@ fn open_store(settings: &StoreSettings) -> anyhow::Result<(Store, crate::store::
 /// Hands effects to those who perform them.
 async fn perform(
     mut effects: mpsc::UnboundedReceiver<Effect>,
-    mut delivery: Delivery,
+    delivery: Delivery,
     mut scaling: Scaling,
     stop: CancellationToken,
 ) {
     let mut act = |effect| match effect {
-        Effect::Deliver(notice) => delivery.queue(*notice),
+        Effect::Deliver(notice) => delivery.attempt(*notice),
         Effect::Look(target) => scaling.look(target),
         Effect::Write(action) => scaling.write(action),
     };
@@ -190,17 +191,40 @@ async fn perform(
     }
 }
 
-async fn tick(core: Core, stop: CancellationToken) {
+/// Lets the engine look at its timers every second, and at its lanes when it said so.
+async fn tick(core: Core, mut wakes: watch::Receiver<Option<Timestamp>>, stop: CancellationToken) {
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     loop {
-        tokio::select! {
+        let wake = *wakes.borrow_and_update();
+        let event = tokio::select! {
             () = stop.cancelled() => return,
-            _ = ticks.tick() => {
-                if core.send(Event::Tick).await.is_err() {
+            _ = ticks.tick() => Event::Tick,
+            () = until(wake) => Event::Wake,
+            changed = wakes.changed() => {
+                if changed.is_err() {
                     return;
                 }
+                continue;
             }
+        };
+        if core.send(event).await.is_err() {
+            return;
         }
+        if wake.is_some() {
+            // Its answer says when to wake next; until then the old instant is over.
+            let _ = tokio::time::timeout(TICK, wakes.changed()).await;
+        }
+    }
+}
+
+/// Until an instant of the wall clock; for ever without one.
+async fn until(at: Option<Timestamp>) {
+    match at {
+        Some(at) => {
+            let wait = Duration::try_from(at.duration_since(clock::now())).unwrap_or_default();
+            tokio::time::sleep(wait).await;
+        }
+        None => std::future::pending().await,
     }
 }

@@ -2,12 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 
 use crate::config::Loaded;
-use crate::config::settings::Settings;
-use crate::domain::name::QueryId;
+use crate::config::settings::{ChannelSettings, Settings};
+use crate::domain::escalation::EscalationStep;
+use crate::domain::name::{ChannelName, QueryId};
+use crate::domain::notice::{LanePolicy, Recipients};
+use crate::domain::rule::RuleSet;
+use crate::engine::heartbeat::HEARTBEAT;
 use crate::engine::plan::Plan;
 use crate::notify::channels::Channels;
 use crate::prometheus::{Prometheus, Schedule};
@@ -37,18 +42,16 @@ impl Running {
         let channels =
             Channels::new(&settings.channels, &settings.communication, settings.public_url.as_deref())
                 .context("cannot set up the channels")?;
+        let channels = match &settings.heartbeat {
+            Some(heartbeat) => channels.with_heartbeat(HEARTBEAT.into(), heartbeat.clone()),
+            None => channels,
+        };
         let schedule = Schedule::new(rules.queries.values().map(|query| (&query.id, query.interval)), 0);
         let mut readers = BTreeMap::new();
         for rule in rules.rules.values() {
             *readers.entry(rule.query.clone()).or_insert(0) += 1;
         }
-        let plan = Arc::new(Plan {
-            rules,
-            incident_types: settings.incident_types.clone(),
-            communication: settings.communication.clone(),
-            blind_after: settings.evaluation.blind_after,
-            scaling: settings.kubernetes_mode,
-        });
+        let plan = Arc::new(plan(&settings, rules));
         Ok(Self {
             settings,
             plan,
@@ -57,5 +60,54 @@ impl Running {
             readers,
             channels: Arc::new(channels),
         })
+    }
+}
+
+/// The part that the engine decides by.
+pub fn plan(settings: &Settings, rules: RuleSet) -> Plan {
+    let policy = |channel: &ChannelSettings| match channel {
+        // One message a second and channel: https://docs.slack.dev/apis/web-api/rate-limits
+        ChannelSettings::Slack(_) => LanePolicy { lanes: 1, pace: Duration::from_secs(1), digests: true },
+        ChannelSettings::Email(_) => LanePolicy { lanes: 2, pace: Duration::ZERO, digests: true },
+        ChannelSettings::PagerDuty(_) => LanePolicy { lanes: 4, pace: Duration::ZERO, digests: false },
+        ChannelSettings::Webhook(_) => LanePolicy { lanes: 8, pace: Duration::ZERO, digests: false },
+    };
+    let channels = settings.channels.iter().map(|(name, channel)| (name.clone(), policy(channel)));
+    let escalations = settings.incident_types.iter().map(|(name, kind)| {
+        let steps = kind.escalation.iter().map(|role| escalation_step(settings, role));
+        (name.clone(), steps.collect())
+    });
+    Plan {
+        rules,
+        incident_types: settings.incident_types.clone(),
+        communication: settings.communication.clone(),
+        channels: channels.collect(),
+        escalations: escalations.collect(),
+        heartbeat: settings.heartbeat.as_ref().map(|heartbeat| heartbeat.every),
+        blind_after: settings.evaluation.blind_after,
+        scaling: settings.kubernetes_mode,
+    }
+}
+
+/// A role with an address is reached by the first mail channel of the ladder, or any; every other role by the
+/// emergency channel, which then names it.
+fn escalation_step(settings: &Settings, role: &Arc<str>) -> EscalationStep {
+    let communication = &settings.communication;
+    let is_mail =
+        |name: &&ChannelName| matches!(settings.channels.get(*name), Some(ChannelSettings::Email(_)));
+    let ladder = [&communication.primary, &communication.secondary, &communication.emergency];
+    let mail = ladder.into_iter().find(is_mail).or_else(|| settings.channels.keys().find(is_mail));
+    let address = settings.contact(role).and_then(|contact| contact.contact.clone());
+    match (mail, address) {
+        (Some(channel), Some(address)) => EscalationStep {
+            role: role.clone(),
+            channel: channel.clone(),
+            recipients: Recipients::Only(vec![address]),
+        },
+        _ => EscalationStep {
+            role: role.clone(),
+            channel: communication.emergency.clone(),
+            recipients: Recipients::Own,
+        },
     }
 }

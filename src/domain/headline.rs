@@ -156,6 +156,10 @@ impl Line<'_> {
                 let still = self.word(&what_with(facts, " still"));
                 format!("ACK {subject} by {} · {still}{limit}", self.word(by))
             }
+            NoticeEvent::Escalated { role } => {
+                format!("{severity} {subject}: {what}{limit} · nobody took it, waking {}", self.word(role))
+            }
+            NoticeEvent::Digest | NoticeEvent::Heartbeat => format!("{event} {subject}"),
             NoticeEvent::StatusUpdate => {
                 let since = clock(facts.opened_at);
                 let next = match facts.next_steps.first().filter(|_| self.detail == Detail::Whole) {

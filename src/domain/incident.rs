@@ -9,9 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use super::Timestamp;
 use super::alert::{AlertKey, has_passed};
+use super::escalation::Escalation;
 use super::labels::{Fnv, Labels};
 use super::name::{ActionId, ChannelName, IncidentId, IncidentTypeName};
-use super::notice::{NoticeEvent, Receipt};
+use super::notice::{NoticeEvent, Receipt, Recipients};
 use super::quantity::Unit;
 use super::response::ChecklistItem;
 use super::scaling::Axis;
@@ -145,6 +146,9 @@ pub struct Told {
     /// What it gave back when it first accepted a notice.
     #[serde(default)]
     pub receipt: Option<Receipt>,
+    /// Whom it told: the same hear how it goes on and that it is over.
+    #[serde(default)]
+    pub recipients: Recipients,
 }
 
 /// What people work on.
@@ -183,6 +187,9 @@ pub struct Incident {
     pub checklist: Vec<ChecklistItem>,
     /// What was done, oldest first.
     pub actions: Vec<ActionTaken>,
+    /// Who is woken next.
+    #[serde(default)]
+    pub escalation: Option<Escalation>,
     /// When the next status update is due.
     pub next_update_at: Timestamp,
     /// What happened, oldest first.
@@ -307,6 +314,40 @@ pub enum Happening {
         /// Whether it will be tried again.
         retried: bool,
     },
+    /// An update was left out because a newer one says more.
+    Superseded {
+        /// For which channel.
+        channel: ChannelName,
+        /// The revision left out.
+        revision: u32,
+    },
+    /// It was told together with others.
+    Digested {
+        /// To which channel.
+        channel: ChannelName,
+        /// The newest revision told.
+        revision: u32,
+        /// The digest's name.
+        digest: Arc<str>,
+    },
+    /// A channel that was told cannot be told that it is over; it is tried on.
+    Parked {
+        /// Which channel.
+        channel: ChannelName,
+        /// The revision that waits.
+        revision: u32,
+    },
+    /// Somebody else was woken because nobody took it.
+    Escalated {
+        /// The role.
+        role: Arc<str>,
+        /// By which channel.
+        channel: ChannelName,
+        /// How late, in seconds.
+        late: u64,
+    },
+    /// Nobody took it and nobody is left to wake.
+    EscalationExhausted,
     /// A channel's failure was made good by telling another.
     PassedOn {
         /// The channel that failed.

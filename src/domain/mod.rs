@@ -7,6 +7,8 @@
 pub mod alert;
 pub mod capacity;
 pub mod change;
+pub mod digest;
+pub mod escalation;
 pub mod headline;
 pub mod incident;
 pub mod labels;
@@ -15,6 +17,7 @@ pub mod notice;
 pub mod observation;
 pub mod quantity;
 pub mod response;
+pub mod rest;
 pub mod rule;
 pub mod scaling;
 pub mod severity;

@@ -8,10 +8,12 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::Timestamp;
+use super::digest::Digest;
 use super::incident::{ActionTaken, IncidentState};
 use super::labels::{Fnv, Labels};
 use super::name::{ChannelName, IncidentId, IncidentTypeName, NoticeId};
 use super::quantity::Unit;
+use super::rest::Rest;
 use super::severity::Severity;
 
 /// What a notice is about.
@@ -40,12 +42,21 @@ pub enum NoticeEvent {
         /// Who.
         by: Arc<str>,
     },
+    /// Nobody took it in time, so somebody else is woken.
+    Escalated {
+        /// The role.
+        role: Arc<str>,
+    },
     /// Nothing new, but people should know that it goes on.
     StatusUpdate,
     /// It is over.
     Resolved,
     /// It came back within ten minutes.
     Reopened,
+    /// Many incidents at once, see [`Digest`].
+    Digest,
+    /// The daemon is alive from its rules to its senders.
+    Heartbeat,
 }
 
 impl NoticeEvent {
@@ -59,20 +70,42 @@ impl NoticeEvent {
             Self::Scaled => "scaled",
             Self::NotScaled => "not_scaled",
             Self::Acknowledged { .. } => "acknowledged",
+            Self::Escalated { .. } => "escalated",
             Self::StatusUpdate => "status_update",
             Self::Resolved => "resolved",
             Self::Reopened => "reopened",
+            Self::Digest => "digest",
+            Self::Heartbeat => "heartbeat",
         }
     }
 
     /// Whether it uses the runbook's `initial_alert` template; all others use `status_update`.
     pub fn is_initial(&self) -> bool {
-        matches!(self, Self::Opened)
+        matches!(self, Self::Opened | Self::Escalated { .. })
     }
 
     /// Whether it should reach people who are not looking.
     pub fn is_page(&self) -> bool {
-        matches!(self, Self::Opened | Self::Worsened { .. } | Self::Reopened)
+        matches!(self, Self::Opened | Self::Worsened { .. } | Self::Reopened | Self::Escalated { .. })
+    }
+
+    /// Whether a newer notice about the incident says all that this one does: it need not be told any more.
+    pub fn is_superseded(&self) -> bool {
+        match self {
+            Self::Eased { .. }
+            | Self::Joined
+            | Self::Scaled
+            | Self::NotScaled
+            | Self::Acknowledged { .. }
+            | Self::StatusUpdate
+            | Self::Heartbeat => true,
+            Self::Opened
+            | Self::Worsened { .. }
+            | Self::Escalated { .. }
+            | Self::Resolved
+            | Self::Reopened
+            | Self::Digest => false,
+        }
     }
 }
 
@@ -145,6 +178,50 @@ pub struct Facts {
 #[serde(transparent)]
 pub struct Receipt(pub Arc<str>);
 
+/// Whom a channel tells.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Recipients {
+    /// Those it always tells.
+    #[default]
+    Own,
+    /// Those it always tells, and these addresses.
+    OwnAnd(Vec<Arc<str>>),
+    /// These addresses and nobody else.
+    Only(Vec<Arc<str>>),
+}
+
+impl Recipients {
+    /// Both together.
+    #[must_use]
+    pub fn and(&self, other: &Self) -> Self {
+        let named = union(self.named(), other.named());
+        match (self, other) {
+            (Self::Only(_), Self::Only(_)) => Self::Only(named),
+            _ if named.is_empty() => Self::Own,
+            _ => Self::OwnAnd(named),
+        }
+    }
+
+    /// The addresses named beside the channel's own.
+    pub fn named(&self) -> &[Arc<str>] {
+        match self {
+            Self::Own => &[],
+            Self::OwnAnd(named) | Self::Only(named) => named,
+        }
+    }
+
+    /// Whether the channel's own receivers are among them.
+    pub fn has_own(&self) -> bool {
+        !matches!(self, Self::Only(_))
+    }
+}
+
+fn union(one: &[Arc<str>], two: &[Arc<str>]) -> Vec<Arc<str>> {
+    let mut all = one.to_vec();
+    all.extend(two.iter().filter(|it| !one.contains(it)).cloned());
+    all
+}
+
 /// One message to one channel about one incident revision.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Notice {
@@ -163,15 +240,32 @@ pub struct Notice {
     /// How many attempts to deliver it have failed: waiting behind others is no failure.
     #[serde(default)]
     pub attempts: u32,
+    /// The wait before the next attempt, after one that failed.
+    #[serde(default)]
+    pub rest: Option<Rest>,
+    /// Whether it was refused and waits for somebody to mend what is wrong.
+    #[serde(default)]
+    pub parked: bool,
     /// Whether it may have arrived though nothing says so: an attempt ended without an answer, or the daemon did.
     #[serde(default)]
     pub possibly_sent: bool,
     /// What the channel gave back for the incident's first notice, once it accepted one.
     #[serde(default)]
     pub receipt: Option<Receipt>,
+    /// Whom the channel tells.
+    #[serde(default)]
+    pub recipients: Recipients,
+    /// What a digest tells; `facts` are then those of its worst incident.
+    #[serde(default)]
+    pub digest: Option<Box<Digest>>,
 }
 
 impl Notice {
+    /// Whether it should reach people who are not looking.
+    pub fn is_page(&self) -> bool {
+        self.event.is_page() || self.digest.iter().flat_map(|digest| &digest.rows).any(|row| row.page)
+    }
+
     /// The id of a notice: a pure function of what it tells whom.
     pub fn id(uid: &str, channel: &ChannelName, revision: u32) -> NoticeId {
         let mut hash = Fnv::default();
@@ -204,6 +298,8 @@ pub enum DeliveryReason {
     NotRendered,
     /// The channel is no longer configured.
     NoSuchChannel,
+    /// It could not be put on record, and must not leave without.
+    NotRecorded,
 }
 
 impl DeliveryReason {
@@ -219,6 +315,7 @@ impl DeliveryReason {
             Self::NotFound => "not_found",
             Self::NotRendered => "not_rendered",
             Self::NoSuchChannel => "no_such_channel",
+            Self::NotRecorded => "not_recorded",
         }
     }
 }
@@ -262,14 +359,47 @@ impl Attempt {
     pub const ACCEPTED: Self = Self::Accepted { receipt: None };
 }
 
-/// How long to wait before the next attempt: half a second, doubled each time up to a minute; `jitter` in `0..1`
-/// takes off up to half of it, so that channels do not retry in step. A `Retry-After` is honoured as it stands, up
-/// to an hour.
+/// How long to wait before the next attempt: half a second, doubled each time up to four seconds, so that what waits
+/// leaves within five of a recovery, and up to thirty after some ten minutes of failing; `jitter` in `0..1` takes off
+/// up to half of it, so that channels do not retry in step. A `Retry-After` is honoured as it stands, up to an hour.
 pub fn backoff(attempt: u32, retry_after: Option<Duration>, jitter: f64) -> Duration {
-    let full = Duration::from_millis(500).saturating_mul(1 << attempt.min(7)).min(Duration::from_secs(60));
+    let longest = Duration::from_secs(if attempt < 150 { 4 } else { 30 });
+    let full = Duration::from_millis(500).saturating_mul(1 << attempt.min(7)).min(longest);
     let own = full.mul_f64(1.0 - jitter.clamp(0.0, 1.0) / 2.0);
     // Never sooner than our own: a receiver that says "now" each time would be asked without a pause.
     retry_after.map_or(own, |asked| asked.min(Duration::from_secs(3_600)).max(own))
+}
+
+/// How a channel takes notices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LanePolicy {
+    /// How many notices may be in flight at once, of different incidents: its number of lanes, at least 1.
+    pub lanes: u32,
+    /// The shortest time between two notices.
+    pub pace: Duration,
+    /// Whether a storm is told in digests: programs want each incident, and so does a pager.
+    pub digests: bool,
+}
+
+impl Default for LanePolicy {
+    fn default() -> Self {
+        Self { lanes: 1, pace: Duration::ZERO, digests: false }
+    }
+}
+
+/// Above which rate the incidents of a channel are told in digests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Storm {
+    /// This many notices within `per` are told one by one; so many may wait.
+    pub above: usize,
+    /// The span they are counted over, and the shortest between two digests.
+    pub per: Duration,
+}
+
+impl Default for Storm {
+    fn default() -> Self {
+        Self { above: 30, per: Duration::from_secs(60) }
+    }
 }
 
 /// The runbook's communication plan: who is told, in which words, how often.
@@ -293,6 +423,8 @@ pub struct Communication {
     pub status_every: Duration,
     /// How long a channel may fail before the next rung is used.
     pub failover_after: Duration,
+    /// Above which rate incidents are told in digests.
+    pub storm: Storm,
 }
 
 impl Communication {
@@ -317,13 +449,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn backoff_doubles_to_a_minute_and_honours_retry_after() {
+    fn backoff_doubles_to_a_bound_and_honours_retry_after() {
         assert_eq!(backoff(0, None, 0.0), Duration::from_millis(500));
         assert_eq!(backoff(3, None, 0.0), Duration::from_secs(4));
-        assert_eq!(backoff(40, None, 0.0), Duration::from_secs(60));
+        assert_eq!(backoff(40, None, 0.0), Duration::from_secs(4));
+        assert_eq!(backoff(150, None, 0.0), Duration::from_secs(30));
         assert_eq!(backoff(3, None, 1.0), Duration::from_secs(2));
         assert_eq!(backoff(3, Some(Duration::from_secs(30)), 1.0), Duration::from_secs(30));
         assert_eq!(backoff(3, Some(Duration::from_secs(90_000)), 0.0), Duration::from_secs(3_600));
+    }
+
+    #[test]
+    fn recipients_add_up() {
+        let only = |who: &str| Recipients::Only(vec![who.into()]);
+        assert_eq!(only("a").and(&only("b")), Recipients::Only(vec!["a".into(), "b".into()]));
+        assert_eq!(only("a").and(&only("a")), only("a"));
+        assert_eq!(Recipients::Own.and(&only("a")), Recipients::OwnAnd(vec!["a".into()]));
+        assert_eq!(only("a").and(&Recipients::Own), Recipients::OwnAnd(vec!["a".into()]));
+        assert_eq!(Recipients::Own.and(&Recipients::Own), Recipients::Own);
     }
 
     #[test]

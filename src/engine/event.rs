@@ -18,6 +18,8 @@ pub enum Event {
     Observed(Round),
     /// Time passed: timers that are due act.
     Tick,
+    /// Something may leave that waited for this instant, see [`Engine::next_turn`](super::Engine::next_turn).
+    Wake,
     /// New settings or rules were loaded.
     Reloaded(Arc<Plan>),
     /// A person took an incident.

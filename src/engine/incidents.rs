@@ -27,6 +27,9 @@ use super::rounds::Moved;
 /// The name by which the daemon signs the timeline.
 pub(super) const DAEMON: &str = "runbookd";
 
+/// Where the digests are counted among the days that incidents are counted by.
+pub(super) const DIGESTS: u32 = 0;
+
 /// How long a closed incident is remembered.
 const REMEMBERED: std::time::Duration = std::time::Duration::from_secs(30 * 86_400);
 
@@ -114,6 +117,9 @@ impl Engine {
             incident.severity = incident.worst_firing().unwrap_or(severity);
             incident.acknowledged = None;
             incident.resolved_at = None;
+            if let Some(chain) = &mut incident.escalation {
+                chain.reset();
+            }
             incident.note(now, DAEMON, Happening::Reopened);
             self.news.add(&id, NoticeEvent::Reopened, opening.remark);
             return;
@@ -220,12 +226,17 @@ impl Engine {
     pub(super) fn update_incidents(&mut self, now: Timestamp) {
         let mut due = Vec::new();
         let mut over = Vec::new();
+        let mut ended = Vec::new();
         let mut remembered = Vec::new();
         for incident in self.state.incidents.values() {
             match incident.state {
                 IncidentState::Open | IncidentState::Acknowledged | IncidentState::Mitigating => {
                     if incident.next_update_at <= now {
                         due.push(incident.id.clone());
+                    }
+                    let until = incident.acknowledged.as_ref().and_then(|known| known.until);
+                    if until.is_some_and(|until| until <= now) {
+                        ended.push(incident.id.clone());
                     }
                 }
                 IncidentState::Resolved => {
@@ -247,6 +258,9 @@ impl Engine {
         over.extend(remembered.into_iter().take(excess).cloned());
         for id in due {
             self.news.add(&id, NoticeEvent::StatusUpdate, None);
+        }
+        for id in ended {
+            self.unacknowledge(&id, DAEMON, true, now);
         }
         for id in over {
             if self.state.incidents.get(&id).is_some_and(|incident| incident.state == IncidentState::Closed) {
@@ -316,7 +330,7 @@ impl Engine {
         let severity = opening.member.severity;
         let place = (opening.incident_type.clone(), opening.subject.clone());
         self.state.holders.insert(opening.key.clone(), id.clone());
-        let incident = Incident {
+        let mut incident = Incident {
             id: id.clone(),
             uid: Incident::uid(&opening.incident_type, &opening.subject, now, number),
             incident_type: opening.incident_type,
@@ -333,9 +347,16 @@ impl Engine {
             told: BTreeMap::new(),
             checklist: initial.chain(opening.checklist).collect(),
             actions: Vec::new(),
+            escalation: None,
             next_update_at: now,
             timeline: Vec::new(),
         };
+        incident.escalation = self.chain(&incident);
+        if severity == Severity::Critical
+            && let Some(chain) = &mut incident.escalation
+        {
+            chain.start(now);
+        }
         self.state.open.insert(place, id.clone());
         self.state.incidents.insert(id.clone(), incident);
         self.dirty.incidents.insert(id.clone());

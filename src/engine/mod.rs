@@ -10,11 +10,15 @@
 //! the effects.
 
 mod action;
+mod delivery;
 pub mod effect;
+mod escalation;
 pub mod event;
 mod evidence;
 mod facts;
+pub mod heartbeat;
 mod incidents;
+mod lanes;
 mod news;
 pub mod plan;
 mod reload;
@@ -35,12 +39,14 @@ use crate::domain::incident::Incident;
 use crate::domain::labels::Labels;
 use crate::domain::name::{IncidentId, NoticeId, RuleId, TargetId};
 use crate::domain::notice::{Facts, Notice};
+use crate::domain::rest::Rest;
 use crate::domain::rule::Rule;
 use crate::domain::scaling::{Axis, HeldReason, ScalingAction};
 
 use effect::Effect;
 use event::Event;
 use evidence::TargetState;
+use lanes::Lanes;
 use news::NewsDesk;
 use plan::Plan;
 use report::Report;
@@ -57,6 +63,11 @@ pub struct Engine {
     targets: BTreeMap<TargetId, TargetState>,
     health: BTreeMap<TargetId, evidence::Health>,
     news: NewsDesk,
+    lanes: Lanes,
+    /// When a step of an escalation was last seen to be late.
+    late_at: Option<Timestamp>,
+    /// The rest after the last heartbeat.
+    beaten: Option<Rest>,
     dirty: Dirty,
     effects: Vec<Effect>,
     reports: Vec<Report>,
@@ -78,15 +89,19 @@ impl Engine {
             targets: BTreeMap::new(),
             health: BTreeMap::new(),
             news: NewsDesk::default(),
+            lanes: Lanes::default(),
+            late_at: None,
+            beaten: None,
             dirty: Dirty::default(),
             effects: Vec::new(),
             reports: Vec::new(),
         };
         engine.state.rebuild_index();
         engine.sight.restore(&engine.state);
-        engine.adopt(now);
         engine.resume();
+        engine.adopt(now);
         engine.publish(now);
+        engine.dispatch(now);
         let effects = std::mem::take(&mut engine.effects);
         (engine, effects)
     }
@@ -96,6 +111,8 @@ impl Engine {
         match event {
             Event::Observed(round) => self.observed(&round, now),
             Event::Tick => self.tick(now),
+            // What may leave leaves after every event.
+            Event::Wake => {}
             Event::Reloaded(plan) => self.reload(plan, now),
             Event::Acknowledge { incident, by, until } => self.acknowledge(&incident, &by, until, now),
             Event::Unacknowledge { incident, by } => self.unacknowledge(&incident, &by, false, now),
@@ -108,6 +125,7 @@ impl Engine {
             Event::Written { action, outcome } => self.written(&action, outcome, now),
         }
         self.publish(now);
+        self.dispatch(now);
         std::mem::take(&mut self.effects)
     }
 
@@ -129,7 +147,9 @@ impl Engine {
     fn tick(&mut self, now: Timestamp) {
         self.check_sight(now);
         self.update_incidents(now);
+        self.escalate(now);
         self.pass_on_late_pages(now);
+        self.beat(now);
         self.evaluate_scaling(now);
     }
 }

@@ -1,18 +1,17 @@
 //! News: turns what happened to incidents in one event into at most one notice for each incident and channel. Owns
-//! whom an event concerns, revisions, the outbox and the close contract.
+//! whom an event concerns, revisions, what is superseded, and who has to hear that it is over; when a notice leaves is
+//! `lanes`, what becomes of it `delivery`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::domain::Timestamp;
-use crate::domain::alert::has_passed;
 use crate::domain::headline::headline;
 use crate::domain::incident::{Happening, Told};
 use crate::domain::name::{ChannelName, IncidentId, NoticeId};
-use crate::domain::notice::{Attempt, Notice, NoticeEvent, Receipt};
+use crate::domain::notice::{Facts, Notice, NoticeEvent, Recipients};
 
 use super::Engine;
-use super::effect::Effect;
 use super::incidents::DAEMON;
 use super::report::Report;
 
@@ -21,7 +20,7 @@ use super::report::Report;
 pub(super) struct NewsDesk {
     items: BTreeMap<IncidentId, Item>,
     /// The reason each undelivered notice last failed for, so that a timeline holds changes and not every attempt.
-    failures: BTreeMap<NoticeId, Arc<str>>,
+    pub(super) failures: BTreeMap<NoticeId, Arc<str>>,
 }
 
 #[derive(Debug)]
@@ -61,6 +60,8 @@ fn rank(event: &NoticeEvent) -> u8 {
         NoticeEvent::Eased { .. } => 2,
         NoticeEvent::Joined => 1,
         NoticeEvent::StatusUpdate => 0,
+        // Told by themselves, never as news of an incident.
+        NoticeEvent::Escalated { .. } | NoticeEvent::Digest | NoticeEvent::Heartbeat => 0,
     }
 }
 
@@ -92,13 +93,13 @@ impl Engine {
             channels: audience.len(),
         });
         for channel in audience {
-            self.queue(id, &channel, event, &facts, now);
+            self.queue(&facts, &channel, event, &Recipients::Own, now);
         }
     }
 
     /// Whom an event concerns: pages go to the channels of the severity and to all that were told; everything else
     /// goes to those whose last word is "open", whatever the routing says by now.
-    fn audience(&self, id: &IncidentId, event: &NoticeEvent) -> Vec<ChannelName> {
+    pub(super) fn audience(&self, id: &IncidentId, event: &NoticeEvent) -> Vec<ChannelName> {
         let Some(incident) = self.state.incidents.get(id) else { return Vec::new() };
         let told = incident.told.iter().filter(|(_, told)| told.open || event.is_page());
         let mut channels: Vec<ChannelName> = told.map(|(channel, _)| channel.clone()).collect();
@@ -112,140 +113,91 @@ impl Engine {
         channels
     }
 
-    fn queue(
+    /// Puts a notice about an incident's present revision into the outbox. A channel that is told for the first time,
+    /// or that was told beside others, tells `recipients`; otherwise those it told before.
+    pub(super) fn queue(
         &mut self,
-        id: &IncidentId,
+        facts: &Facts,
         channel: &ChannelName,
         event: &NoticeEvent,
-        facts: &crate::domain::notice::Facts,
+        recipients: &Recipients,
         now: Timestamp,
     ) {
+        let id = &facts.incident_id;
         let Some(incident) = self.state.incidents.get_mut(id) else { return };
         let revision = incident.revision;
-        let told = incident.told.entry(channel.clone()).or_insert_with(|| Told {
-            open: false,
-            pages: 0,
-            first: revision,
-            receipt: None,
-        });
+        let escalates = matches!(event, NoticeEvent::Escalated { .. });
+        let told = match incident.told.get_mut(channel) {
+            Some(told) => {
+                // What goes to the severity's channels reaches their own receivers, whoever was woken before.
+                if escalates || event.is_page() {
+                    told.recipients = told.recipients.and(recipients);
+                }
+                told
+            }
+            None => incident.told.entry(channel.clone()).or_insert(Told {
+                open: false,
+                pages: 0,
+                first: revision,
+                receipt: None,
+                recipients: recipients.clone(),
+            }),
+        };
         // A channel that hears of the incident for the first time gets the opening, whatever happened meanwhile.
-        let event = if told.pages == 0 && event.is_page() { &NoticeEvent::Opened } else { event };
+        let event =
+            if told.pages == 0 && event.is_page() && !escalates { &NoticeEvent::Opened } else { event };
         if event.is_page() {
             told.pages += 1;
         }
         told.open = *event != NoticeEvent::Resolved;
-        let facts =
-            crate::domain::notice::Facts { pages: told.pages, opened_revision: told.first, ..facts.clone() };
         let notice = Notice {
             id: Notice::id(&incident.uid, channel, revision),
             channel: channel.clone(),
             revision,
             event: event.clone(),
-            facts,
+            facts: Facts { pages: told.pages, opened_revision: told.first, ..facts.clone() },
             created_at: now,
             attempts: 0,
+            rest: None,
+            parked: false,
             possibly_sent: false,
-            receipt: told.receipt.clone(),
+            receipt: None,
+            recipients: if escalates { recipients.clone() } else { told.recipients.clone() },
+            digest: None,
         };
         incident.note(
             now,
             DAEMON,
             Happening::Queued { channel: channel.clone(), event: event.clone(), revision },
         );
+        self.supersede(&notice, now);
+        self.post(notice);
+    }
+
+    /// Updates that still wait and that the new notice says more than are left out.
+    fn supersede(&mut self, newer: &Notice, now: Timestamp) {
+        for id in self.lanes.waiting(&newer.channel, &newer.facts.uid) {
+            let Some(older) = self.state.outbox.get(&id).filter(|older| older.event.is_superseded()) else {
+                continue;
+            };
+            let what = Happening::Superseded { channel: older.channel.clone(), revision: older.revision };
+            self.note(&newer.facts.incident_id, now, what);
+            self.forget_notice(&newer.channel, &id);
+        }
+    }
+
+    /// Puts a notice into the outbox, behind all others of its incident.
+    pub(super) fn post(&mut self, notice: Notice) {
+        let policy = self.plan.channels.get(&notice.channel).copied().unwrap_or_default();
+        self.lanes.add(&notice, policy);
         self.dirty.notices.insert(notice.id.clone());
-        self.effects.push(Effect::Deliver(Box::new(notice.clone())));
         self.state.outbox.insert(notice.id.clone(), notice);
     }
 
-    /// An attempt to deliver a notice ended.
-    pub(super) fn attempted(&mut self, id: &NoticeId, attempt: Attempt, now: Timestamp) {
-        let Some(notice) = self.state.outbox.get(id).cloned() else { return };
-        let incident = notice.facts.incident_id.clone();
-        let (channel, revision) = (notice.channel.clone(), notice.revision);
-        match attempt {
-            Attempt::Accepted { receipt } => {
-                self.keep_receipt(&incident, &channel, receipt);
-                self.note(&incident, now, Happening::Delivered { channel, revision });
-                self.forget_notice(id);
-            }
-            Attempt::NothingToSend => self.forget_notice(id),
-            Attempt::Failed { reason, detail, .. } => {
-                if let Some(waiting) = self.state.outbox.get_mut(id).filter(|waiting| waiting.attempts == 0) {
-                    waiting.attempts = 1;
-                    self.dirty.notices.insert(id.clone());
-                }
-                let reason: Arc<str> = format!("{reason}: {detail}").into();
-                if self.news.failures.get(id) != Some(&reason) {
-                    self.news.failures.insert(id.clone(), reason.clone());
-                    let what = Happening::DeliveryFailed { channel, revision, reason, retried: true };
-                    self.note(&incident, now, what);
-                }
-            }
-            Attempt::Refused { reason, detail } => {
-                let reason = format!("{reason}: {detail}").into();
-                let what = Happening::DeliveryFailed { channel, revision, reason, retried: false };
-                self.note(&incident, now, what);
-                self.forget_notice(id);
-                if notice.event.is_page() {
-                    self.fail_over(&notice, now);
-                }
-            }
-        }
-    }
-
-    fn keep_receipt(&mut self, id: &IncidentId, channel: &ChannelName, receipt: Option<Receipt>) {
-        let told = self.state.incidents.get_mut(id).and_then(|incident| incident.told.get_mut(channel));
-        if let (Some(told), Some(receipt)) = (told, receipt) {
-            told.receipt = Some(receipt);
-            self.dirty.incidents.insert(id.clone());
-        }
-    }
-
-    /// A page that will never arrive goes to the first rung below that was not told yet.
-    fn fail_over(&mut self, lost: &Notice, now: Timestamp) {
-        let below = self.plan.communication.below(&lost.channel);
-        let untold = below.into_iter().find(|rung| !self.has_told(&lost.facts.incident_id, rung));
-        if let Some(rung) = untold {
-            self.pass_on(lost, &rung, now);
-        }
-    }
-
-    /// A page that no attempt got through for `failover_after` goes to the next rung too, unless that one was told anyway.
-    /// The page itself goes on being tried: whoever is on the failing channel should hear of it as well.
-    pub(super) fn pass_on_late_pages(&mut self, now: Timestamp) {
-        let patience = self.plan.communication.failover_after;
-        let late = self.state.outbox.values().filter(|notice| {
-            notice.attempts > 0 && notice.event.is_page() && has_passed(notice.created_at, patience, now)
-        });
-        let late: Vec<Notice> = late.cloned().collect();
-        for notice in late {
-            let next = self.plan.communication.below(&notice.channel).into_iter().next();
-            if let Some(rung) = next.filter(|rung| !self.has_told(&notice.facts.incident_id, rung)) {
-                self.pass_on(&notice, &rung, now);
-            }
-        }
-    }
-
-    fn has_told(&self, id: &IncidentId, channel: &ChannelName) -> bool {
-        self.state.incidents.get(id).is_some_and(|incident| incident.told.contains_key(channel))
-    }
-
-    /// Tells another channel of an incident that is still open.
-    fn pass_on(&mut self, lost: &Notice, to: &ChannelName, now: Timestamp) {
-        let id = &lost.facts.incident_id;
-        let Some(incident) = self.state.incidents.get_mut(id).filter(|incident| incident.state.is_active())
-        else {
-            return;
-        };
-        incident.revision += 1;
-        self.note(id, now, Happening::PassedOn { from: lost.channel.clone(), to: to.clone() });
-        if let Some(facts) = self.facts(id, None, now) {
-            self.queue(id, to, &NoticeEvent::Opened, &facts, now);
-        }
-    }
-
-    fn forget_notice(&mut self, id: &NoticeId) {
+    /// Takes a notice out of the outbox.
+    pub(super) fn forget_notice(&mut self, channel: &ChannelName, id: &NoticeId) {
         self.state.outbox.remove(id);
+        self.lanes.remove(channel, id);
         self.news.failures.remove(id);
         self.dirty.notices.insert(id.clone());
     }
@@ -256,14 +208,5 @@ impl Engine {
             incident.note(now, DAEMON, what);
             self.dirty.incidents.insert(id.clone());
         }
-    }
-
-    /// Notices that were committed and may not have left: they are to be delivered again, oldest first.
-    pub(super) fn resume(&mut self) {
-        let mut waiting: Vec<Notice> = self.state.outbox.values().cloned().collect();
-        waiting.sort_by(|one, two| {
-            (one.created_at, one.revision, &one.id).cmp(&(two.created_at, two.revision, &two.id))
-        });
-        self.effects.extend(waiting.into_iter().map(|notice| Effect::Deliver(Box::new(notice))));
     }
 }

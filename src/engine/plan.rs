@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::domain::escalation::EscalationStep;
 use crate::domain::incident::IncidentType;
-use crate::domain::name::IncidentTypeName;
-use crate::domain::notice::Communication;
+use crate::domain::name::{ChannelName, IncidentTypeName};
+use crate::domain::notice::{Communication, LanePolicy};
 use crate::domain::rule::RuleSet;
 use crate::domain::scaling::ScalingMode;
 
@@ -18,6 +19,12 @@ pub struct Plan {
     pub incident_types: BTreeMap<IncidentTypeName, IncidentType>,
     /// Who is told.
     pub communication: Communication,
+    /// How each configured channel takes notices.
+    pub channels: BTreeMap<ChannelName, LanePolicy>,
+    /// Who is woken one after the other, by type of incident.
+    pub escalations: BTreeMap<IncidentTypeName, Vec<EscalationStep>>,
+    /// How often an outside watchdog hears that everything works.
+    pub heartbeat: Option<Duration>,
     /// How long nothing could be evaluated before the daemon calls itself blind.
     pub blind_after: Duration,
     /// Whether scaling decisions reach the cluster.

@@ -30,6 +30,8 @@ impl Engine {
             self.targets.values_mut().for_each(|target| target.votes.clear());
         }
         self.plan = plan;
+        self.lanes.configure(&self.plan.channels, &self.state.outbox);
+        self.unpark();
         self.adopt(now);
     }
 

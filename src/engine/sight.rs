@@ -61,6 +61,11 @@ impl Engine {
         }
     }
 
+    /// Whether something was evaluated lately, or there is nothing to evaluate.
+    pub(super) fn sees(&self, now: Timestamp) -> bool {
+        self.plan.rules.queries.is_empty() || !has_passed(self.sight.last_good, self.plan.blind_after, now)
+    }
+
     /// Opens the incident once nothing could be evaluated for too long.
     pub(super) fn check_sight(&mut self, now: Timestamp) {
         let nothing_to_see = self.plan.rules.queries.is_empty();

@@ -10,7 +10,9 @@ use secrecy::ExposeSecret as _;
 use serde::Serialize;
 
 use crate::config::secret::SecretSource;
-use crate::config::settings::{ChannelSettings, PagerDutySettings, SlackSettings, WebhookSettings};
+use crate::config::settings::{
+    ChannelSettings, HeartbeatSettings, PagerDutySettings, SlackSettings, WebhookSettings,
+};
 use crate::domain::name::ChannelName;
 use crate::domain::notice::{Attempt, Communication, DeliveryReason, Notice};
 use crate::domain::template::Escape;
@@ -42,6 +44,7 @@ enum Channel {
     Email(Box<(Mailer, Addresses)>),
     PagerDuty(PagerDutySettings),
     Webhook(WebhookSettings),
+    Heartbeat(HeartbeatSettings),
 }
 
 impl Channels {
@@ -65,6 +68,13 @@ impl Channels {
         Ok(Self { by_name, wording, public_url: public_url.map(Arc::from), client })
     }
 
+    /// The same with an outside watchdog on the channel `name`.
+    #[must_use]
+    pub fn with_heartbeat(mut self, name: ChannelName, settings: HeartbeatSettings) -> Self {
+        self.by_name.insert(name, Channel::Heartbeat(settings));
+        self
+    }
+
     /// Tries once to deliver a notice to its channel.
     pub async fn deliver(&self, notice: &Notice) -> Attempt {
         match self.by_name.get(&notice.channel) {
@@ -76,6 +86,7 @@ impl Channels {
             Some(Channel::Email(mail)) => self.email(&mail.0, &mail.1, notice).await,
             Some(Channel::PagerDuty(settings)) => self.pagerduty(settings, notice).await,
             Some(Channel::Webhook(settings)) => self.webhook(settings, notice).await,
+            Some(Channel::Heartbeat(settings)) => self.heartbeat(settings, notice).await,
         }
     }
 
@@ -99,6 +110,19 @@ impl Channels {
         let body = encoded(&webhook::body(&self.message(notice, Escape::Text)));
         let headers = [(webhook::IDEMPOTENCY_KEY, notice.id.as_str())];
         match self.post_to_secret(&settings.url, &headers, body).await {
+            Ok(answer) => answer.attempt(),
+            Err(attempt) => attempt,
+        }
+    }
+
+    /// Any answer that is no error will do: the call itself is the message.
+    async fn heartbeat(&self, settings: &HeartbeatSettings, notice: &Notice) -> Attempt {
+        let body = encoded(&serde_json::json!({
+            "status": "ok",
+            "at": notice.created_at.to_string(),
+            "version": env!("CARGO_PKG_VERSION"),
+        }));
+        match self.post_to_secret(&settings.url, &[], body).await {
             Ok(answer) => answer.attempt(),
             Err(attempt) => attempt,
         }

@@ -11,7 +11,7 @@ use lettre::message::header::{ContentType, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart, SinglePart};
 
 use crate::domain::headline::{one_line, shortened, spoken};
-use crate::domain::notice::Notice;
+use crate::domain::notice::{Notice, NoticeEvent};
 use crate::domain::severity::Severity;
 
 use super::html;
@@ -60,7 +60,7 @@ pub fn mail(
         mail = mail.to(receiver.clone());
     }
     let subject = subject(notice);
-    if notice.event.is_initial() || own == opening {
+    if notice.event == NoticeEvent::Opened || own == opening {
         mail = mail.subject(subject).message_id(Some(own));
     } else {
         mail = mail

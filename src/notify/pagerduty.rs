@@ -26,7 +26,10 @@ const MOST_LABELS: usize = 40;
 pub fn events(message: &Message<'_>) -> Vec<Value> {
     let notice = message.notice;
     match notice.event {
-        NoticeEvent::Opened | NoticeEvent::Worsened { .. } | NoticeEvent::Reopened => {
+        NoticeEvent::Opened
+        | NoticeEvent::Worsened { .. }
+        | NoticeEvent::Reopened
+        | NoticeEvent::Escalated { .. } => {
             vec![trigger(message, &dedup_key(&notice.facts.uid, notice.facts.pages))]
         }
         NoticeEvent::Acknowledged { .. } => every_key(message, "acknowledge"),
@@ -35,7 +38,9 @@ pub fn events(message: &Message<'_>) -> Vec<Value> {
         | NoticeEvent::Joined
         | NoticeEvent::Scaled
         | NoticeEvent::NotScaled
-        | NoticeEvent::StatusUpdate => Vec::new(),
+        | NoticeEvent::StatusUpdate
+        | NoticeEvent::Digest
+        | NoticeEvent::Heartbeat => Vec::new(),
     }
 }
 

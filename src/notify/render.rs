@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use crate::domain::Timestamp;
+use crate::domain::digest::Digest;
 use crate::domain::headline::{between, clock_seen, headline, one_line, shortened};
 use crate::domain::incident::IncidentState;
 use crate::domain::notice::{Communication, Notice, NoticeEvent};
@@ -57,6 +58,9 @@ impl Wording {
     /// The message of a notice. It never fails: a template that cannot be filled is replaced by plain words, because
     /// a page must not be lost over a template.
     pub fn message<'n>(&self, notice: &'n Notice, escape: Escape, public_url: Option<&str>) -> Message<'n> {
+        if let Some(digest) = &notice.digest {
+            return digest_message(notice, digest, escape, public_url);
+        }
         let template = if notice.event.is_initial() { &self.initial_alert } else { &self.status_update };
         let values = values(notice, escape);
         let (text, template_error) = match template.render_for(escape, &values) {
@@ -71,6 +75,23 @@ impl Wording {
             incident_url: public_url
                 .map(|base| format!("{}/incidents/{}", base.trim_end_matches('/'), notice.facts.incident_id)),
         }
+    }
+}
+
+/// A digest has words of its own: the runbook's templates are about one incident.
+fn digest_message<'n>(
+    notice: &'n Notice,
+    digest: &Digest,
+    escape: Escape,
+    public_url: Option<&str>,
+) -> Message<'n> {
+    let lines: Vec<String> = digest.lines().iter().map(|line| escape.escape(line)).collect();
+    Message {
+        notice,
+        headline: digest.headline(),
+        text: format!("{}: told together because they came together\n{}\n", digest.name, lines.join("\n")),
+        template_error: None,
+        incident_url: public_url.map(|base| format!("{}/", base.trim_end_matches('/'))),
     }
 }
 

@@ -114,6 +114,9 @@ pub fn body<'m>(message: &'m Message<'_>) -> Body<'m> {
         | NoticeEvent::Scaled
         | NoticeEvent::NotScaled
         | NoticeEvent::Acknowledged { .. }
+        | NoticeEvent::Escalated { .. }
+        | NoticeEvent::Digest
+        | NoticeEvent::Heartbeat
         | NoticeEvent::StatusUpdate
         | NoticeEvent::Resolved
         | NoticeEvent::Reopened => None,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use runbookd::config::{Sources, parse};
+use runbookd::daemon::running::plan as plan_of;
 use runbookd::domain::Timestamp;
 use runbookd::domain::rule::Rule;
 use runbookd::engine::plan::Plan;
@@ -11,13 +12,7 @@ use runbookd::engine::plan::Plan;
 pub(crate) fn plan(config: &str, rules: &str) -> Arc<Plan> {
     let sources = Sources::from_texts(&[("config.yaml", config)], &[("rules.yaml", rules)]);
     let loaded = parse(&sources).unwrap_or_else(|diagnostics| panic!("{diagnostics}"));
-    Arc::new(Plan {
-        rules: loaded.rules,
-        incident_types: loaded.settings.incident_types,
-        communication: loaded.settings.communication,
-        blind_after: loaded.settings.evaluation.blind_after,
-        scaling: loaded.settings.kubernetes_mode,
-    })
+    Arc::new(plan_of(&loaded.settings, loaded.rules))
 }
 
 /// One rule about `cpu_usage` with these fields.

@@ -11,7 +11,7 @@ use runbookd::config::settings::{
 use runbookd::domain::incident::{ActionTaken, IncidentState};
 use runbookd::domain::labels::Labels;
 use runbookd::domain::name::ChannelName;
-use runbookd::domain::notice::{Attempt, Communication, Facts, Notice, NoticeEvent};
+use runbookd::domain::notice::{Attempt, Communication, Facts, Notice, NoticeEvent, Storm};
 use runbookd::domain::quantity::Unit;
 use runbookd::domain::severity::Severity;
 use runbookd::notify::channels::Channels;
@@ -43,10 +43,11 @@ pub(crate) fn communication() -> Communication {
         critical: vec!["slack-#incidents".into(), "email".into(), "pagerduty".into()],
         status_every: Duration::from_secs(1_800),
         failover_after: Duration::from_secs(60),
+        storm: Storm::default(),
     }
 }
 
-/// The ten events, in the order in which the story tells them.
+/// The events about one incident, in the order in which the story tells them.
 pub(crate) fn events() -> Vec<NoticeEvent> {
     vec![
         NoticeEvent::Opened,
@@ -59,6 +60,7 @@ pub(crate) fn events() -> Vec<NoticeEvent> {
         NoticeEvent::Eased { was: Severity::Critical },
         NoticeEvent::Resolved,
         NoticeEvent::Reopened,
+        NoticeEvent::Escalated { role: "CTO".into() },
     ]
 }
 
@@ -85,6 +87,10 @@ fn chapter(event: &NoticeEvent) -> Chapter {
         pages,
     };
     match event {
+        NoticeEvent::Escalated { .. } => {
+            told("03:55:00", 0.93, Open, Some("woke CTO"), 5, Some("04:10:00"), 4)
+        }
+        NoticeEvent::Digest | NoticeEvent::Heartbeat => unreachable!("about no incident"),
         NoticeEvent::Opened => told("03:11:00", 0.95, Open, Some("scaling 4 → 6"), 0, Some("03:17:00"), 1),
         NoticeEvent::Worsened { .. } => {
             told("03:12:00", 0.95, Mitigating, Some("scaling 4 → 6"), 1, Some("03:17:00"), 2)
@@ -158,8 +164,12 @@ pub(crate) fn notice(event: &NoticeEvent, channel: &str) -> Notice {
         },
         created_at: at(chapter.time),
         attempts: 0,
+        rest: None,
+        parked: false,
         possibly_sent: false,
         receipt: None,
+        recipients: runbookd::domain::notice::Recipients::Own,
+        digest: None,
     }
 }
 

@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use runbookd::config::settings::StoreSettings;
 use runbookd::config::{Sources, parse};
+use runbookd::daemon::running::plan as plan_of;
 use runbookd::domain::Timestamp;
 use runbookd::domain::headline::headline;
+use runbookd::domain::incident::Happening;
 use runbookd::domain::labels::Labels;
-use runbookd::domain::name::{ChannelName, QueryId, TargetId};
+use runbookd::domain::name::{ChannelName, NoticeId, QueryId, TargetId};
 use runbookd::domain::notice::{Attempt, DeliveryReason, Notice};
 use runbookd::domain::observation::{Answer, Observation, QueryFailure, Round, Sample};
 use runbookd::domain::quantity::{self, Unit};
@@ -49,6 +51,10 @@ pub(crate) struct Stage {
     cluster: Cluster,
     picture: Picture,
     waiting: BTreeMap<String, usize>,
+    /// The notices of the outbox that were told already.
+    queued: BTreeSet<NoticeId>,
+    /// Those in flight whose channel has not answered.
+    flying: Vec<Notice>,
     now: Timestamp,
 }
 
@@ -67,6 +73,8 @@ impl Stage {
             cluster: Cluster::default(),
             picture: Picture::default(),
             waiting: BTreeMap::new(),
+            queued: BTreeSet::new(),
+            flying: Vec::new(),
             now,
         })
     }
@@ -180,6 +188,8 @@ impl Stage {
         }
         let (engine, effects) = Engine::restore(self.plan.clone(), state, self.now);
         self.engine = engine;
+        self.queued.clear();
+        self.flying.clear();
         self.commit()?;
         self.tell(&effects, "again ", lines);
         let mut waiting = VecDeque::new();
@@ -232,7 +242,7 @@ impl Stage {
                 lines.push(format!("tells nobody: {event} \"{headline}\""));
             }
         }
-        lines.extend(told(effects).into_iter().map(|line| format!("{again}{line}")));
+        lines.extend(told(&self.news()).into_iter().map(|line| format!("{again}{line}")));
         for effect in effects {
             if let Effect::Write(action) = effect {
                 let if_still = &action.resource_version;
@@ -244,10 +254,32 @@ impl Stage {
         }
     }
 
+    /// The notices that came into the outbox since this was last asked, in the order they were queued.
+    fn news(&mut self) -> Vec<Notice> {
+        let outbox: Vec<&Notice> = self.engine.outbox().map(|(_, notice)| notice).collect();
+        let fresh = outbox.iter().filter(|notice| !self.queued.contains(&notice.id));
+        let mut fresh: Vec<Notice> = fresh.map(|notice| (*notice).clone()).collect();
+        let place = |notice: &Notice| {
+            let incident = self.engine.incident(&notice.facts.incident_id);
+            let timeline = incident.map_or(&[][..], |incident| &incident.timeline);
+            let line = timeline.iter().position(|entry| {
+                matches!(&entry.what, Happening::Queued { channel, revision, .. }
+                    if *channel == notice.channel && *revision == notice.revision)
+            });
+            (notice.created_at, notice.facts.incident_id.clone(), line)
+        };
+        fresh.sort_by_key(place);
+        self.queued = outbox.into_iter().map(|notice| notice.id.clone()).collect();
+        fresh
+    }
+
     fn answer(&mut self, effects: Vec<Effect>, waiting: &mut VecDeque<Event>) {
         for effect in effects {
             match effect {
-                Effect::Deliver(notice) => waiting.extend(self.attempt(&notice)),
+                Effect::Deliver(notice) => match self.attempt(&notice) {
+                    Some(event) => waiting.push_back(event),
+                    None => self.flying.push(*notice),
+                },
                 Effect::Look(target) => {
                     let seen = self.cluster.look(&target);
                     waiting.push_back(Event::TargetSeen { target, seen });
@@ -286,10 +318,9 @@ impl Stage {
         };
         let name = ChannelName::from(name);
         self.channels.insert(name.clone(), mood);
-        let mut waiting: Vec<&Notice> =
-            self.engine.outbox().map(|(_, notice)| notice).filter(|notice| notice.channel == name).collect();
-        waiting.sort_by_key(|notice| (notice.created_at, notice.revision));
-        Ok(waiting.into_iter().filter_map(|notice| self.attempt(notice)).collect())
+        let answered = self.flying.extract_if(.., |notice| notice.channel == name);
+        let answered: Vec<Notice> = answered.collect();
+        Ok(answered.iter().filter_map(|notice| self.attempt(notice)).collect())
     }
 
     fn reload(&mut self) -> Result<Event, String> {
@@ -339,20 +370,13 @@ fn plan(config: &str, rules: &str) -> Result<Arc<Plan>, String> {
     let sources = Sources::from_texts(&config, &[("rules.yaml", rules)]);
     let loaded = parse(&sources).map_err(|diagnostics| diagnostics.to_string())?;
     let settings = loaded.settings;
-    Ok(Arc::new(Plan {
-        rules: loaded.rules,
-        incident_types: settings.incident_types,
-        communication: settings.communication,
-        blind_after: settings.evaluation.blind_after,
-        scaling: settings.kubernetes_mode,
-    }))
+    Ok(Arc::new(plan_of(&settings, loaded.rules)))
 }
 
-/// The notices among effects: one line for all channels that are told the same.
-fn told(effects: &[Effect]) -> Vec<String> {
+/// Notices: one line for all channels that are told the same.
+fn told(notices: &[Notice]) -> Vec<String> {
     let mut groups: Vec<(String, String, Vec<&str>)> = Vec::new();
-    for effect in effects {
-        let Effect::Deliver(notice) = effect else { continue };
+    for notice in notices {
         let verb = if notice.event.is_page() { "pages" } else { "tells" };
         let what = format!("{} \"{}\"", notice.event, headline(&notice.event, &notice.facts));
         match groups.iter_mut().find(|group| group.1 == what) {

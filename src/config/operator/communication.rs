@@ -10,7 +10,7 @@ use crate::config::suggest::suggestion;
 use crate::config::tree::Node;
 use crate::config::walk::Fields;
 use crate::domain::name::ChannelName;
-use crate::domain::notice::Communication;
+use crate::domain::notice::{Communication, Storm};
 use crate::domain::template::{Template, TemplateError};
 
 /// The runbook's words, for installations that bring none.
@@ -28,7 +28,7 @@ pub(super) fn read(reader: &Reader<'_>, channels: &Channels) -> Communication {
     let walk = reader.walk;
     let node = reader.blocks.get("communication");
     let fields = node.map(|node| {
-        walk.fields(node, &["channels", "templates", "notify", "status_every", "failover_after"])
+        walk.fields(node, &["channels", "templates", "notify", "status_every", "failover_after", "storm"])
     });
     let get = |key: &str| fields.as_ref().and_then(|fields| fields.get(key));
     if !channels.configured {
@@ -66,6 +66,19 @@ pub(super) fn read(reader: &Reader<'_>, channels: &Channels) -> Communication {
         critical,
         status_every: duration("status_every").unwrap_or(Duration::from_secs(30 * 60)),
         failover_after: duration("failover_after").unwrap_or(Duration::from_secs(60)),
+        storm: get("storm").map_or_else(Storm::default, |node| storm(reader, node)),
+    }
+}
+
+/// Above which rate incidents are told in digests.
+fn storm(reader: &Reader<'_>, node: &Node) -> Storm {
+    let fields = reader.walk.fields(node, &["above", "per"]);
+    let usual = Storm::default();
+    let above = fields.get("above").and_then(|node| reader.walk.whole(node, 1, 10_000));
+    let per = fields.get("per").and_then(|node| reader.walk.duration_from(node, Duration::from_secs(1)));
+    Storm {
+        above: above.and_then(|above| usize::try_from(above).ok()).unwrap_or(usual.above),
+        per: per.unwrap_or(usual.per),
     }
 }
 

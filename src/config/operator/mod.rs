@@ -5,6 +5,7 @@ mod communication;
 mod contacts;
 mod daemon;
 mod email;
+mod heartbeat;
 mod incident_types;
 mod prometheus;
 mod secret;
@@ -47,6 +48,7 @@ pub(crate) fn read(walk: &Walk<'_>, blocks: &Blocks) -> (Settings, Vec<NamedFile
         public_url: daemon::public_url(&reader),
         allowed_hosts: daemon::allowed_hosts(&reader),
         kubernetes_mode: daemon::kubernetes_mode(&reader),
+        heartbeat: heartbeat::read(&reader),
         communication: communication::read(&reader, &channels),
         channels: channels.read,
         incident_types: incident_types::read(&reader, &contacts),

@@ -1,0 +1,403 @@
+//! Delivery: what leaves now, and what becomes of what left. Owns retries, failing over to the next rung, the digest
+//! of a storm and the last word that every channel has to hear; which notice is next is `lanes`.
+//!
+//! ```text
+//! outbox ─▶ in flight ─▶ accepted: gone from the outbox
+//!   ▲           ├──────▶ failed: rests, and is tried again; a page that is late goes to the next rung as well
+//!   └───────────┘──────▶ refused: a page goes to the next rung at once, a last word waits for a mend
+//! ```
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::domain::Timestamp;
+use crate::domain::alert::has_passed;
+use crate::domain::digest::{Digest, DigestRow};
+use crate::domain::headline::what;
+use crate::domain::incident::{Happening, Told};
+use crate::domain::labels::Fnv;
+use crate::domain::name::{ChannelName, IncidentId, NoticeId};
+use crate::domain::notice::{Attempt, DeliveryReason, Notice, NoticeEvent, Receipt, Recipients, backoff};
+use crate::domain::rest::Rest;
+
+use super::Engine;
+use super::effect::Effect;
+use super::lanes::Turn;
+
+/// How long what must arrive and was refused waits for a mend before it is tried again, and at the most.
+const PARKED_FOR: Duration = Duration::from_secs(60);
+const PARKED_FOR_AT_MOST: Duration = Duration::from_secs(60 * 60);
+
+/// How long a refused last word is tried on.
+const PARKED_UNTIL: Duration = Duration::from_secs(7 * 86_400);
+
+impl Engine {
+    /// Hands out what may leave now.
+    pub(super) fn dispatch(&mut self, now: Timestamp) {
+        let storm = self.plan.communication.storm;
+        loop {
+            let turns = self.lanes.turns(storm, now);
+            let mut digested = false;
+            for (channel, turn) in turns {
+                match turn {
+                    Turn::Send(id) => self.send(&id),
+                    Turn::Digest(all) => {
+                        digested = true;
+                        self.digest(&channel, &all, now);
+                    }
+                }
+            }
+            if !digested {
+                return;
+            }
+        }
+    }
+
+    fn send(&mut self, id: &NoticeId) {
+        let Some(notice) = self.state.outbox.get(id) else { return };
+        let told = self.state.incidents.get(&notice.facts.incident_id);
+        let told = told.and_then(|incident| incident.told.get(&notice.channel));
+        let receipt = told.and_then(|told| told.receipt.clone());
+        self.effects.push(Effect::Deliver(Box::new(Notice { receipt, ..notice.clone() })));
+    }
+
+    /// When something may leave that only waits for a time.
+    pub fn next_turn(&self, now: Timestamp) -> Option<Timestamp> {
+        self.lanes.next_turn(self.plan.communication.storm, now)
+    }
+
+    /// An attempt to deliver a notice ended.
+    pub(super) fn attempted(&mut self, id: &NoticeId, attempt: Attempt, now: Timestamp) {
+        let Some(notice) = self.state.outbox.get(id).cloned() else { return };
+        match attempt {
+            Attempt::Accepted { receipt } => {
+                self.channel_worked(&notice.channel);
+                self.arrived(&notice, receipt, now);
+            }
+            Attempt::NothingToSend => {
+                self.channel_worked(&notice.channel);
+                self.forget_notice(&notice.channel, id);
+            }
+            Attempt::Failed { reason, detail, retry_after } => {
+                self.failed(notice, reason, &detail, retry_after, now);
+            }
+            Attempt::Refused { reason, detail } => {
+                self.channel_worked(&notice.channel);
+                self.refused(notice, reason, &detail, now);
+            }
+        }
+    }
+
+    /// What failed because the channel did goes at once, now that it works.
+    fn channel_worked(&mut self, channel: &ChannelName) {
+        for id in self.lanes.worked(channel) {
+            if self.lanes.is_in_flight(channel, &id) {
+                continue;
+            }
+            let Some(notice) = self.state.outbox.get_mut(&id).filter(|it| it.rest.is_some()) else {
+                continue;
+            };
+            notice.rest = None;
+            let notice = notice.clone();
+            self.dirty.notices.insert(id);
+            self.lanes.moved(&notice);
+        }
+    }
+
+    fn arrived(&mut self, notice: &Notice, receipt: Option<Receipt>, now: Timestamp) {
+        let channel = notice.channel.clone();
+        if let Some(digest) = &notice.digest {
+            for row in &digest.rows {
+                let name = digest.name.clone();
+                let what =
+                    Happening::Digested { channel: channel.clone(), revision: row.revision, digest: name };
+                self.note(&row.incident, now, what);
+            }
+        } else {
+            let id = &notice.facts.incident_id;
+            let told = self.state.incidents.get_mut(id).and_then(|it| it.told.get_mut(&channel));
+            if let (Some(told), Some(receipt)) = (told, receipt) {
+                told.receipt = Some(receipt);
+            }
+            self.note(id, now, Happening::Delivered { channel: channel.clone(), revision: notice.revision });
+        }
+        self.forget_notice(&channel, &notice.id);
+    }
+
+    fn failed(
+        &mut self,
+        mut notice: Notice,
+        reason: DeliveryReason,
+        detail: &str,
+        retry_after: Option<Duration>,
+        now: Timestamp,
+    ) {
+        let jitter = jitter(&notice);
+        notice.rest = Some(Rest::of(backoff(notice.attempts, retry_after, jitter), now));
+        notice.attempts = notice.attempts.saturating_add(1);
+        notice.possibly_sent |= matches!(
+            reason,
+            DeliveryReason::TimedOut | DeliveryReason::Unreachable | DeliveryReason::ServerError
+        );
+        let failures = self.lanes.failures(&notice.channel);
+        let channel_rest = Rest::of(backoff(failures, retry_after, jitter), now);
+        self.lanes.failed(&notice, channel_rest, now);
+        self.note_failure(&notice, reason, detail, true, now);
+        self.dirty.notices.insert(notice.id.clone());
+        self.state.outbox.insert(notice.id.clone(), notice);
+    }
+
+    /// What went wrong, once a reason and not once an attempt.
+    fn note_failure(
+        &mut self,
+        notice: &Notice,
+        reason: DeliveryReason,
+        detail: &str,
+        retried: bool,
+        now: Timestamp,
+    ) {
+        let reason: Arc<str> = format!("{reason}: {detail}").into();
+        if self.news.failures.get(&notice.id) == Some(&reason) {
+            return;
+        }
+        self.news.failures.insert(notice.id.clone(), reason.clone());
+        let (channel, revision) = (notice.channel.clone(), notice.revision);
+        let told = |incident: &IncidentId, revision, engine: &mut Self| {
+            let (channel, reason) = (channel.clone(), reason.clone());
+            engine.note(incident, now, Happening::DeliveryFailed { channel, revision, reason, retried });
+        };
+        match &notice.digest {
+            Some(digest) => digest.rows.iter().for_each(|row| told(&row.incident, row.revision, self)),
+            None => told(&notice.facts.incident_id, revision, self),
+        }
+    }
+
+    /// It will never work as it is. A page goes to the next rung; where there is none, and for the last word, it
+    /// waits for somebody to mend what is wrong.
+    fn refused(&mut self, notice: Notice, reason: DeliveryReason, detail: &str, now: Timestamp) {
+        let pages: Vec<IncidentId> = match &notice.digest {
+            Some(digest) => {
+                digest.rows.iter().filter(|row| row.page).map(|row| row.incident.clone()).collect()
+            }
+            None if notice.event.is_page() => vec![notice.facts.incident_id.clone()],
+            None => Vec::new(),
+        };
+        let mut is_lost = false;
+        for incident in &pages {
+            is_lost |= !self.fail_over(incident, &notice.channel, now);
+        }
+        let is_last_word = self.is_last_word(&notice) && !has_passed(notice.created_at, PARKED_UNTIL, now);
+        let parked = is_lost || is_last_word;
+        self.note_failure(&notice, reason, detail, parked, now);
+        if !parked {
+            // A channel that never heard the opening need not hear the end.
+            self.unheard(&notice);
+            self.forget_notice(&notice.channel, &notice.id);
+            return;
+        }
+        let mut notice = notice;
+        if !std::mem::replace(&mut notice.parked, true) {
+            let (channel, revision) = (notice.channel.clone(), notice.revision);
+            self.note(&notice.facts.incident_id, now, Happening::Parked { channel, revision });
+        }
+        let wait = PARKED_FOR.saturating_mul(1 << notice.attempts.min(6)).min(PARKED_FOR_AT_MOST);
+        notice.attempts = notice.attempts.saturating_add(1);
+        notice.rest = Some(Rest::of(wait, now));
+        self.lanes.moved(&notice);
+        self.dirty.notices.insert(notice.id.clone());
+        self.state.outbox.insert(notice.id.clone(), notice);
+    }
+
+    /// Whether a channel that heard the opening has to hear this: that it is over.
+    fn is_last_word(&self, notice: &Notice) -> bool {
+        match &notice.digest {
+            Some(digest) => digest.rows.iter().any(DigestRow::is_over),
+            None => notice.event == NoticeEvent::Resolved,
+        }
+    }
+
+    /// An opening that was refused was not heard.
+    fn unheard(&mut self, notice: &Notice) {
+        if notice.event != NoticeEvent::Opened || notice.digest.is_some() {
+            return;
+        }
+        let incident = self.state.incidents.get_mut(&notice.facts.incident_id);
+        let Some(told) = incident.and_then(|it| it.told.get_mut(&notice.channel)) else { return };
+        told.open = false;
+        told.pages = 0;
+        self.dirty.incidents.insert(notice.facts.incident_id.clone());
+        // What waits behind it would be news without a beginning.
+        for id in self.lanes.waiting(&notice.channel, &notice.facts.uid) {
+            let is_news = self.state.outbox.get(&id).is_some_and(|it| !it.event.is_page());
+            if is_news && id != notice.id {
+                self.forget_notice(&notice.channel, &id);
+            }
+        }
+    }
+
+    /// What waits for a mend is tried at once: a new configuration may be it.
+    pub(super) fn unpark(&mut self) {
+        let parked = self.state.outbox.values().filter(|notice| notice.parked);
+        let parked: Vec<NoticeId> = parked.map(|notice| notice.id.clone()).collect();
+        for id in parked {
+            let Some(notice) = self.state.outbox.get_mut(&id) else { continue };
+            if self.lanes.is_in_flight(&notice.channel, &id) {
+                continue;
+            }
+            notice.rest = None;
+            notice.parked = false;
+            let notice = notice.clone();
+            self.lanes.moved(&notice);
+            self.dirty.notices.insert(id);
+        }
+    }
+
+    /// A page that will not arrive on a channel goes to the first rung below that was not told yet. Says whether
+    /// somebody else hears of it, or already did.
+    fn fail_over(&mut self, incident: &IncidentId, lost: &ChannelName, now: Timestamp) -> bool {
+        let below = self.plan.communication.below(lost);
+        let channels = &self.plan.channels;
+        let configured =
+            |rung: &&ChannelName| (channels.is_empty() || channels.contains_key(*rung)) && *rung != lost;
+        let rungs: Vec<ChannelName> = below.iter().filter(configured).cloned().collect();
+        if let Some(rung) = rungs.iter().find(|rung| self.told(incident, rung).is_none()) {
+            return self.pass_on(incident, lost, rung, now);
+        }
+        let over = self.state.incidents.get(incident).is_none_or(|it| !it.state.is_active());
+        over || rungs.iter().any(|rung| self.told(incident, rung).is_some_and(|told| told.pages > 0))
+    }
+
+    /// A page that did not get through for `failover_after` goes to the next rung too, unless that one was told
+    /// anyway. The page itself goes on being tried: whoever is on the failing channel should hear of it as well.
+    pub(super) fn pass_on_late_pages(&mut self, now: Timestamp) {
+        let patience = self.plan.communication.failover_after;
+        let passed = |since: Timestamp| has_passed(since, patience, now) || now < since;
+        // One that only waits behind others is late where they fail.
+        let failing: BTreeSet<&ChannelName> = self
+            .state
+            .outbox
+            .values()
+            .filter(|notice| notice.attempts > 0 && !notice.parked)
+            .map(|notice| &notice.channel)
+            .collect();
+        let mut late: BTreeSet<(IncidentId, ChannelName)> = BTreeSet::new();
+        for notice in self.state.outbox.values() {
+            if !notice.is_page() || !failing.contains(&notice.channel) || !passed(notice.created_at) {
+                continue;
+            }
+            let incidents: Vec<&IncidentId> = match &notice.digest {
+                Some(digest) => digest.rows.iter().filter(|row| row.page).map(|row| &row.incident).collect(),
+                None => vec![&notice.facts.incident_id],
+            };
+            for incident in incidents {
+                late.insert((incident.clone(), notice.channel.clone()));
+            }
+        }
+        for (incident, channel) in late {
+            let next = self.plan.communication.below(&channel).into_iter().find(|rung| *rung != channel);
+            if let Some(rung) = next.filter(|rung| self.told(&incident, rung).is_none()) {
+                self.pass_on(&incident, &channel, &rung, now);
+            }
+        }
+    }
+
+    /// What a channel was told about an incident, or would have been had it not refused.
+    fn told(&self, id: &IncidentId, channel: &ChannelName) -> Option<&Told> {
+        self.state.incidents.get(id)?.told.get(channel)
+    }
+
+    /// Tells another channel of an incident that is still open.
+    fn pass_on(&mut self, id: &IncidentId, from: &ChannelName, to: &ChannelName, now: Timestamp) -> bool {
+        let Some(incident) = self.state.incidents.get_mut(id).filter(|incident| incident.state.is_active())
+        else {
+            return true;
+        };
+        incident.revision += 1;
+        self.note(id, now, Happening::PassedOn { from: from.clone(), to: to.clone() });
+        if let Some(facts) = self.facts(id, None, now) {
+            self.queue(&facts, to, &NoticeEvent::Opened, &Recipients::Own, now);
+        }
+        true
+    }
+
+    /// Joins what waits for a channel into one message: in the outbox it takes their place.
+    fn digest(&mut self, channel: &ChannelName, all: &[NoticeId], now: Timestamp) {
+        let mut rows: BTreeMap<IncidentId, (DigestRow, Notice)> = BTreeMap::new();
+        let mut span = (now, now);
+        for id in all {
+            let Some(notice) = self.state.outbox.get(id).cloned() else { continue };
+            span.0 = span.0.min(notice.created_at);
+            let page = notice.event.is_page();
+            let row = DigestRow {
+                incident: notice.facts.incident_id.clone(),
+                event: notice.event.clone(),
+                revision: notice.revision,
+                page,
+                severity: notice.facts.severity,
+                incident_type: notice.facts.incident_type.clone(),
+                what: format!("{} {}", notice.facts.subject_name, what(&notice.facts)).into(),
+                labels: notice.facts.labels.clone(),
+                opened_at: notice.facts.opened_at,
+            };
+            // In the order of revisions, so the newest stays.
+            match rows.get_mut(&row.incident) {
+                Some((known, _)) if known.revision > row.revision => known.page |= page,
+                Some((known, newest)) => {
+                    let page = known.page || page;
+                    *known = DigestRow { page, ..row };
+                    *newest = notice;
+                }
+                None => drop(rows.insert(row.incident.clone(), (row, notice))),
+            }
+            self.forget_notice(channel, id);
+        }
+        let day = super::incidents::DIGESTS;
+        let number = self.state.numbered.entry(day).or_insert(0);
+        *number += 1;
+        let name: Arc<str> = format!("D-{number:04}").into();
+        self.dirty.days.insert(day);
+        let worst = rows.values().max_by_key(|(row, notice)| {
+            (!row.is_over(), row.severity, std::cmp::Reverse(notice.facts.opened_at))
+        });
+        let Some((_, worst)) = worst else { return };
+        let mut facts = worst.facts.clone();
+        facts.uid = format!("digest/{channel}/{name}").into();
+        let recipients = rows.values().fold(Recipients::Own, |all, (_, notice)| all.and(&notice.recipients));
+        let digest = Digest::new(name, rows.into_values().map(|(row, _)| row).collect(), span);
+        facts.severity = digest.severity();
+        self.post(Notice {
+            id: Notice::id(&facts.uid, channel, 0),
+            channel: channel.clone(),
+            revision: 0,
+            event: NoticeEvent::Digest,
+            facts,
+            created_at: now,
+            attempts: 0,
+            rest: None,
+            parked: false,
+            possibly_sent: false,
+            receipt: None,
+            recipients,
+            digest: Some(Box::new(digest)),
+        });
+    }
+
+    /// What was committed and may not have left goes on as it was; what may have been in flight may arrive twice.
+    pub(super) fn resume(&mut self) {
+        let plan = self.plan.clone();
+        self.lanes.configure(&plan.channels, &self.state.outbox);
+        let firsts = self.lanes.firsts();
+        for notice in self.state.outbox.values_mut() {
+            notice.possibly_sent |= notice.attempts > 0 || firsts.contains(&notice.id);
+        }
+    }
+}
+
+/// In `0..1`, spread over notices and attempts, so that channels do not retry in step.
+fn jitter(notice: &Notice) -> f64 {
+    let mut hash = Fnv::default();
+    hash.write(notice.id.as_str().as_bytes());
+    hash.write(&notice.attempts.to_be_bytes());
+    f64::from(u32::try_from(hash.0 >> 32).unwrap_or(0)) / f64::from(u32::MAX)
+}

@@ -1,0 +1,90 @@
+//! Heartbeat: tells an outside watchdog that everything works, by the same way as a page: decided here, committed, in
+//! the outbox, sent from a lane. So it stays away when any part of that stalls, and the watchdog raises the alarm.
+
+use crate::domain::Timestamp;
+use crate::domain::alert::has_passed;
+use crate::domain::incident::IncidentState;
+use crate::domain::labels::Labels;
+use crate::domain::name::ChannelName;
+use crate::domain::notice::{Facts, Notice, NoticeEvent, Recipients};
+use crate::domain::quantity::Unit;
+use crate::domain::rest::Rest;
+use crate::domain::severity::Severity;
+
+use super::Engine;
+
+/// The lane of heartbeats; no configured channel can have this name.
+pub const HEARTBEAT: &str = "runbookd/heartbeat";
+
+/// How old a page that has not left may be while the heart still beats.
+const OLDEST_PAGE: std::time::Duration = std::time::Duration::from_secs(120);
+
+impl Engine {
+    /// Beats if it is time and everything works as far as the engine can tell.
+    pub(super) fn beat(&mut self, now: Timestamp) {
+        let Some(every) = self.plan.heartbeat else { return };
+        if self.beaten.is_some_and(|rest| !rest.is_over(now)) || !self.is_well(now) {
+            return;
+        }
+        let channel = ChannelName::from(HEARTBEAT);
+        // One at a time: what waits is not repeated.
+        if self.state.outbox.values().any(|notice| notice.channel == channel) {
+            return;
+        }
+        self.beaten = Some(Rest::of(every, now));
+        let subject = Labels::new([("service", "runbookd")]);
+        let uid = format!("heartbeat/{}", now.as_nanosecond());
+        let facts = Facts {
+            incident_id: "heartbeat".into(),
+            uid: uid.as_str().into(),
+            incident_type: "heartbeat".into(),
+            severity: Severity::Warning,
+            state: IncidentState::Closed,
+            acknowledged_by: None,
+            subject: subject.clone(),
+            subject_name: "runbookd".into(),
+            opened_by: "heartbeat".into(),
+            metric: "heartbeat".into(),
+            value: None,
+            unit: Unit::Count,
+            threshold: None,
+            impact: "".into(),
+            team: "".into(),
+            actions: Vec::new(),
+            next_steps: Vec::new(),
+            eta: None,
+            since: now,
+            opened_at: now,
+            resolved_at: None,
+            did: None,
+            labels: subject,
+            runbook_url: None,
+            pages: 0,
+            opened_revision: 0,
+        };
+        self.post(Notice {
+            id: Notice::id(&uid, &channel, 0),
+            channel,
+            revision: 0,
+            event: NoticeEvent::Heartbeat,
+            facts,
+            created_at: now,
+            attempts: 0,
+            rest: None,
+            parked: false,
+            possibly_sent: false,
+            receipt: None,
+            recipients: Recipients::Own,
+            digest: None,
+        });
+    }
+
+    /// Whether rounds are answered and pages leave.
+    fn is_well(&self, now: Timestamp) -> bool {
+        let sees = !self.is_blind() && self.sees(now);
+        let stuck = self.state.outbox.values().any(|notice| {
+            notice.is_page() && !notice.parked && has_passed(notice.created_at, OLDEST_PAGE, now)
+        });
+        sees && !stuck
+    }
+}
