@@ -4,7 +4,6 @@
 //! Events that wait together are committed together, so a storm costs few syncs.
 
 pub mod clock;
-pub mod step;
 
 use std::sync::Arc;
 
@@ -12,14 +11,14 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, info};
 
 use crate::domain::Timestamp;
+use crate::domain::notice::{Attempt, DeliveryReason, NoticeEvent};
+use crate::domain::scaling::ClusterFailure;
 use crate::engine::Engine;
 use crate::engine::effect::Effect;
 use crate::engine::event::Event;
 use crate::store::Store;
 use crate::telemetry::metrics::{Metrics, OutcomeLabels};
 use crate::telemetry::narrate::narrate;
-
-use step::{Record, Step};
 
 /// The most events in one commit: enough to amortise the sync, few enough to keep the delay small.
 const BATCH: usize = 256;
@@ -71,9 +70,9 @@ impl Core {
         let (inputs, waiting) = mpsc::channel(WAITING);
         let (effects, out) = mpsc::unbounded_channel();
         let (wake, wakes) = watch::channel(None);
-        let step = Step::new(engine, resumed);
-        let worker = Worker { step, store, metrics, effects, wake, failing: false };
-        let thread = std::thread::Builder::new().name("core".into()).spawn(move || worker.run(waiting))?;
+        let worker = Worker { engine, store, metrics, effects, wake, failing: false };
+        let thread =
+            std::thread::Builder::new().name("core".into()).spawn(move || worker.run(resumed, waiting))?;
         Ok(Started { core: Self { inputs }, effects: out, wakes, thread })
     }
 
@@ -103,7 +102,7 @@ impl Core {
 }
 
 struct Worker {
-    step: Step,
+    engine: Engine,
     store: Store,
     metrics: Arc<Metrics>,
     effects: mpsc::UnboundedSender<Effect>,
@@ -112,17 +111,19 @@ struct Worker {
 }
 
 impl Worker {
-    fn run(mut self, mut waiting: mpsc::Receiver<Input>) {
+    fn run(mut self, resumed: Vec<Effect>, mut waiting: mpsc::Receiver<Input>) {
         // A restore decides too: the plan may have changed while nothing ran.
-        self.finish();
+        let committed = self.commit();
+        self.hand_out(resumed, committed);
         while let Some(first) = waiting.blocking_recv() {
+            let mut effects = Vec::new();
             let mut questions = Vec::new();
             let mut next = Some(first);
             let mut taken = 0;
             while let Some(input) = next.take() {
                 taken += 1;
                 match input {
-                    Input::Event(event) => self.step.take(*event, clock::now()),
+                    Input::Event(event) => effects.extend(self.engine.on(*event, clock::now())),
                     Input::Ask(question) => {
                         questions.push(question);
                         // A question is answered from committed state, so it ends the batch.
@@ -133,19 +134,44 @@ impl Worker {
                     next = waiting.try_recv().ok();
                 }
             }
-            self.finish();
+            let committed = self.commit();
+            self.hand_out(effects, committed);
             for question in questions {
-                question(self.step.engine());
+                question(&self.engine);
             }
         }
         self.commit();
     }
 
-    /// Commits what was decided and hands out what is to be done.
-    fn finish(&mut self) {
-        let record = self.commit();
-        let effects = self.step.effects(record, clock::now());
-        let next = self.step.engine().next_turn(clock::now());
+    /// Without a commit people are paged all the same. The heart does not beat, and the cluster is not written to: a step that is nowhere on record
+    /// would be taken again after a crash. The next look at the target writes it, once the store works.
+    fn hand_out(&mut self, mut effects: Vec<Effect>, committed: bool) {
+        if !committed {
+            let needs_record = |effect: &mut Effect| match effect {
+                Effect::Write(_) => true,
+                Effect::Deliver(notice) => notice.event == NoticeEvent::Heartbeat,
+                Effect::Look(_) => false,
+            };
+            let held: Vec<Effect> = effects.extract_if(.., needs_record).collect();
+            for effect in held {
+                let answer = match effect {
+                    Effect::Write(action) => {
+                        Event::Written { action: action.id, outcome: Err(ClusterFailure::Unavailable) }
+                    }
+                    Effect::Deliver(notice) => Event::Attempted {
+                        notice: notice.id,
+                        attempt: Attempt::Failed {
+                            reason: DeliveryReason::NotRecorded,
+                            detail: "the store does not take it".into(),
+                            retry_after: None,
+                        },
+                    },
+                    Effect::Look(_) => continue,
+                };
+                effects.extend(self.engine.on(answer, clock::now()));
+            }
+        }
+        let next = self.engine.next_turn(clock::now());
         self.wake.send_if_modified(|wake| std::mem::replace(wake, next) != next || next.is_some());
         for effect in effects {
             // Nobody performs effects any more while the daemon stops; they are in the outbox.
@@ -157,29 +183,31 @@ impl Worker {
     ///
     /// A failing store stops nobody from being paged: the engine goes on in memory and the changes are committed with
     /// the next ones.
-    fn commit(&mut self) -> Record {
-        for report in self.step.reports() {
+    fn commit(&mut self) -> bool {
+        for report in self.engine.take_reports() {
             narrate(&report, &self.metrics);
         }
-        let changes = self.step.changes();
+        let changes = self.engine.take_changes();
         if changes.is_empty() {
-            return Record::Kept;
+            return true;
         }
-        let (record, outcome) = match self.store.commit(&changes) {
+        let committed = match self.store.commit(&changes) {
             Ok(()) => {
                 if std::mem::take(&mut self.failing) {
                     info!("the store works again");
                 }
-                (Record::Kept, "committed")
+                true
             }
             Err(error) => {
                 if !std::mem::replace(&mut self.failing, true) {
                     error!(%error, "the store failed; going on from memory");
                 }
-                (Record::Unknown(changes), "failed")
+                self.engine.give_back(changes);
+                false
             }
         };
+        let outcome = if committed { "committed" } else { "failed" };
         self.metrics.store_commits.get_or_create(&OutcomeLabels { outcome }).inc();
-        record
+        committed
     }
 }

@@ -20,8 +20,9 @@ mod truth;
 mod wire;
 mod world;
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::BTreeMap;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bugs::Bug;
 use marks::Marks;
@@ -68,20 +69,26 @@ fn every_invariant_holds_in_every_seed() {
     }
     let seeds = asked("SEEDS").unwrap_or(SEEDS);
     let marks = Mutex::new(Marks::default());
-    let failed = first(0..seeds, |seed| {
+    let broken = Mutex::new(BTreeMap::new());
+    first(0..seeds, |seed| {
         let order = Order { seed, ..Order::default() };
         let outcome = run(order.clone());
         marks.lock().unwrap().add(&outcome.marks);
         if outcome.violation.is_none() && seed % 20 == 3 {
             assert_eq!(run(order).hash, outcome.hash, "seed {seed} does not play the same twice");
         }
-        outcome.violation
+        broken.lock().unwrap().extend(outcome.violation.map(|violation| (seed, violation)));
+        None::<()>
     });
-    if let Some((seed, violation)) = failed {
-        replay::explain(seed, &violation);
-    }
     let marks = marks.into_inner().unwrap();
-    eprintln!("{seeds} seeds held; reached:\n{marks}");
+    eprintln!("{seeds} seeds; reached:\n{marks}");
+    let broken = broken.into_inner().unwrap();
+    for (seed, violation) in &broken {
+        eprintln!("seed {seed} breaks I{}: {}", violation.invariant, violation.message);
+    }
+    if let Some((seed, violation)) = broken.first_key_value() {
+        replay::explain(*seed, violation);
+    }
     if seeds >= SEEDS {
         assert_eq!(marks.missed(), [""; 0], "reached too rarely:\n{marks}");
     }

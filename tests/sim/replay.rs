@@ -10,7 +10,7 @@ use crate::world::{Order, Outcome, Violation, run};
 const LINES: usize = 40;
 
 /// How often a failing seed is played to make it smaller.
-const TRIES: usize = 200;
+const TRIES: usize = 60;
 
 /// Plays a seed and tells all of it.
 pub(crate) fn play(seed: u64) {

@@ -59,6 +59,8 @@ pub(crate) struct Story {
     pub(crate) paged: bool,
     /// Whether a part of it was told from memory, while the store failed: a kill forgets that.
     from_memory: bool,
+    /// Whether nobody can know what was heard: a page was refused at last, which may have arrived before.
+    doubtful: bool,
 }
 
 impl Story {
@@ -84,6 +86,14 @@ impl Truth {
         *self.excused.entry(channel.clone()).or_insert(0) += 1;
     }
 
+    /// A page was finally refused that may have arrived before, or a part of a digest was: whoever was told the end
+    /// without a beginning can live with it.
+    pub(crate) fn doubt(&mut self, message: &Message) {
+        for line in message.lines.iter().filter(|line| line.page) {
+            self.stories.entry((line.uid.clone(), message.channel.clone())).or_default().doubtful = true;
+        }
+    }
+
     /// Whether a notice was accepted before.
     pub(crate) fn has(&self, notice: &NoticeId) -> bool {
         self.accepted.contains(notice)
@@ -93,7 +103,12 @@ impl Truth {
     pub(crate) fn accept(&mut self, message: &Message) -> Result<(), (u8, String)> {
         let channel = &message.channel;
         let repeated = !self.accepted.insert(message.notice.clone());
-        if repeated {
+        // A digest may tell again what a lost answer leaves in doubt.
+        let again = message.lines.iter().any(|line| {
+            let story = self.stories.get(&(line.uid.clone(), channel.clone()));
+            story.and_then(|story| story.last).is_some_and(|(revision, _)| revision == line.revision)
+        });
+        if repeated || again && !message.late {
             let repeats = self.repeats.entry(channel.clone()).or_insert(0);
             *repeats += 1;
             let excused = self.excused.get(channel).copied().unwrap_or(0);
@@ -120,14 +135,15 @@ impl Truth {
             }
             let place = format!("{channel} about {}", line.uid);
             match before {
-                Some((revision, _)) if line.revision <= revision => {
+                Some((revision, _)) if line.revision == revision => {}
+                Some((revision, _)) if line.revision < revision => {
                     let what = format!("{place}: revision {} after {revision}", line.revision);
                     return Err((5, what));
                 }
-                Some((_, Kind::Over)) if !line.page => {
+                Some((_, Kind::Over)) if !line.page && !story.doubtful => {
                     return Err((3, format!("{place}: {:?} after the all-clear", line.kind)));
                 }
-                None if !line.page && !began => {
+                None if !line.page && !began && !story.doubtful => {
                     return Err((3, format!("{place}: {:?} without a beginning", line.kind)));
                 }
                 _ => {}

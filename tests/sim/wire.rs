@@ -45,6 +45,9 @@ impl World {
             recorded,
             late: false,
         };
+        if matches!(fate.answer, Attempt::Refused { .. }) && (notice.possibly_sent || notice.digest.is_some()) {
+            self.truth.doubt(&message);
+        }
         if lost {
             self.truth.excuse(&notice.channel);
             let late = fate.arrives.is_some_and(|at| at > fate.answered);

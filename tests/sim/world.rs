@@ -240,7 +240,7 @@ impl World {
         self.disk_freed();
         self.source.calm();
         self.calm_since = Some(self.agenda.now());
-        self.reload(Edition::Base);
+        self.reload(Edition::Whole);
         self.agenda.after(30_000, Happens::Look);
     }
 

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use runbookd::domain::incident::IncidentState;
+use runbookd::domain::incident::{Incident, IncidentState};
 use runbookd::domain::name::IncidentId;
 use runbookd::domain::severity::Severity;
 use runbookd::engine::Engine;
@@ -36,6 +36,13 @@ impl Chains {
         self.clocks.remove(incident);
     }
 
+    /// An incident is about to be on record: where nobody need be woken the clock stands.
+    pub(crate) fn look(&mut self, incident: &Incident) {
+        if !runs(incident) {
+            self.clocks.remove(&incident.id);
+        }
+    }
+
     /// A clock set back makes what waits wait that much longer, or begin anew.
     pub(crate) fn clock_set(&mut self, step: i64) {
         for clock in self.clocks.values_mut().filter(|_| step < 0) {
@@ -51,11 +58,7 @@ impl Chains {
         self.last = now;
         for incident in engine.incidents() {
             let Some(chain) = &incident.escalation else { continue };
-            let runs = matches!(incident.state, IncidentState::Open | IncidentState::Mitigating)
-                && incident.acknowledged.is_none()
-                && incident.severity == Severity::Critical
-                && chain.taken < chain.steps.len();
-            if !runs {
+            if !runs(incident) || chain.taken >= chain.steps.len() {
                 self.clocks.remove(&incident.id);
                 continue;
             }
@@ -73,4 +76,10 @@ impl Chains {
         }
         Ok(())
     }
+}
+
+fn runs(incident: &Incident) -> bool {
+    matches!(incident.state, IncidentState::Open | IncidentState::Mitigating)
+        && incident.acknowledged.is_none()
+        && incident.severity == Severity::Critical
 }

@@ -137,6 +137,7 @@ impl Watch {
                 return Err((1, format!("{id} is the number of two incidents")));
             }
             self.known.insert(incident.uid.clone());
+            self.chains.look(incident);
             let before = disk.image.incidents.get(id);
             let known = before.map_or(0, |before| before.timeline.len());
             for entry in incident.timeline.iter().skip(known) {

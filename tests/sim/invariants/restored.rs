@@ -27,7 +27,9 @@ pub(crate) fn is_recorded(engine: &Engine, image: &State) -> Result<(), String> 
         return Err("the record holds other incidents".into());
     }
     for incident in engine.incidents() {
-        if image.incidents.get(&incident.id) != Some(incident) {
+        let known = image.incidents.get(&incident.id);
+        // A value that is no number equals nothing, itself included.
+        if known != Some(incident) && format!("{known:?}") != format!("{:?}", Some(incident)) {
             return Err(format!("the record tells {} otherwise", incident.id));
         }
     }
