@@ -91,6 +91,7 @@ impl Daemon {
         let Started { core, effects, wakes, thread: core_thread } =
             Core::start(engine, resumed, store, metrics.clone()).context("cannot start the core thread")?;
         let tokens_file = settings.api_tokens_file.clone();
+        let watched = settings.heartbeat.is_some();
         let (rules, queries) = (running.plan.rules.rules.len(), running.plan.rules.queries.len());
         let (current, configured) = watch::channel(running);
 
@@ -123,6 +124,9 @@ impl Daemon {
                 error!(%error, "the HTTP server failed");
             }
         });
+        if !watched {
+            warn!("no `heartbeat` is configured: nobody outside notices when this daemon is gone");
+        }
         info!(%address, rules, queries, "runbookd is running");
         Ok(Self { address, stop, tasks, core, core_thread, stopping, reload_now })
     }
