@@ -45,6 +45,11 @@ pub(crate) enum Command {
     Acknowledge {
         incident: String,
         by: String,
+        lasts: Option<Duration>,
+    },
+    Unacknowledge {
+        incident: String,
+        by: String,
     },
     Resolve {
         incident: String,
@@ -242,8 +247,15 @@ fn command(text: &str, lines: &[String], at: &mut usize) -> Result<Command, Stri
     Ok(match words.as_slice() {
         ["time", "passes"] => Command::TimePasses,
         ["restart"] => Command::Restart,
+        ["acknowledge", incident, "by", by @ .., "for", lasts] => {
+            let lasts = Some(parse_duration(lasts).ok_or("expected a duration such as 10m")?);
+            Command::Acknowledge { incident: owned(incident), by: by.join(" "), lasts }
+        }
         ["acknowledge", incident, "by", by @ ..] => {
-            Command::Acknowledge { incident: owned(incident), by: by.join(" ") }
+            Command::Acknowledge { incident: owned(incident), by: by.join(" "), lasts: None }
+        }
+        ["unacknowledge", incident, "by", by @ ..] => {
+            Command::Unacknowledge { incident: owned(incident), by: by.join(" ") }
         }
         ["resolve", incident, "by", by @ ..] => {
             Command::Resolve { incident: owned(incident), by: by.join(" ") }

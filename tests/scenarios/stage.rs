@@ -94,12 +94,13 @@ impl Stage {
                 self.restart(&mut lines)?;
                 Vec::new()
             }
-            Command::Acknowledge { incident, by } => {
-                vec![Event::Acknowledge {
-                    incident: incident.as_str().into(),
-                    by: by.as_str().into(),
-                    until: None,
-                }]
+            Command::Acknowledge { incident, by, lasts } => {
+                let until = lasts.and_then(|lasts| self.now.checked_add(lasts).ok());
+                let (incident, by) = (incident.as_str().into(), by.as_str().into());
+                vec![Event::Acknowledge { incident, by, until }]
+            }
+            Command::Unacknowledge { incident, by } => {
+                vec![Event::Unacknowledge { incident: incident.as_str().into(), by: by.as_str().into() }]
             }
             Command::Resolve { incident, by } => {
                 vec![Event::Resolve { incident: incident.as_str().into(), by: by.as_str().into() }]
@@ -377,8 +378,12 @@ fn plan(config: &str, rules: &str) -> Result<Arc<Plan>, String> {
 fn told(notices: &[Notice]) -> Vec<String> {
     let mut groups: Vec<(String, String, Vec<&str>)> = Vec::new();
     for notice in notices {
-        let verb = if notice.event.is_page() { "pages" } else { "tells" };
-        let what = format!("{} \"{}\"", notice.event, headline(&notice.event, &notice.facts));
+        let verb = if notice.is_page() { "pages" } else { "tells" };
+        let headline = match &notice.digest {
+            Some(digest) => digest.headline(),
+            None => headline(&notice.event, &notice.facts),
+        };
+        let what = format!("{} \"{headline}\"", notice.event);
         match groups.iter_mut().find(|group| group.1 == what) {
             Some(group) => group.2.push(notice.channel.as_str()),
             None => groups.push((verb.into(), what, vec![notice.channel.as_str()])),
