@@ -187,7 +187,7 @@ impl Engine {
         for incident in &pages {
             is_lost |= !self.fail_over(incident, &notice.channel, now);
         }
-        let is_last_word = self.is_last_word(&notice) && !has_passed(notice.created_at, PARKED_UNTIL, now);
+        let is_last_word = is_last_word(&notice) && !has_passed(notice.created_at, PARKED_UNTIL, now);
         let parked = is_lost || is_last_word;
         self.note_failure(&notice, reason, detail, parked, now);
         if !parked {
@@ -207,14 +207,6 @@ impl Engine {
         self.lanes.moved(&notice);
         self.dirty.notices.insert(notice.id.clone());
         self.state.outbox.insert(notice.id.clone(), notice);
-    }
-
-    /// Whether a channel that heard the opening has to hear this: that it is over.
-    fn is_last_word(&self, notice: &Notice) -> bool {
-        match &notice.digest {
-            Some(digest) => digest.rows.iter().any(DigestRow::is_over),
-            None => notice.event == NoticeEvent::Resolved,
-        }
     }
 
     /// An opening that was refused was not heard.
@@ -391,6 +383,14 @@ impl Engine {
         for notice in self.state.outbox.values_mut() {
             notice.possibly_sent |= notice.attempts > 0 || firsts.contains(&notice.id);
         }
+    }
+}
+
+/// Whether a channel that heard the opening has to hear this: that it is over.
+fn is_last_word(notice: &Notice) -> bool {
+    match &notice.digest {
+        Some(digest) => digest.rows.iter().any(DigestRow::is_over),
+        None => notice.event == NoticeEvent::Resolved,
     }
 }
 

@@ -59,9 +59,11 @@ fn rank(event: &NoticeEvent) -> u8 {
         NoticeEvent::Acknowledged { .. } => 3,
         NoticeEvent::Eased { .. } => 2,
         NoticeEvent::Joined => 1,
-        NoticeEvent::StatusUpdate => 0,
-        // Told by themselves, never as news of an incident.
-        NoticeEvent::Escalated { .. } | NoticeEvent::Digest | NoticeEvent::Heartbeat => 0,
+        // All but the first are told by themselves, never as news of an incident.
+        NoticeEvent::StatusUpdate
+        | NoticeEvent::Escalated { .. }
+        | NoticeEvent::Digest
+        | NoticeEvent::Heartbeat => 0,
     }
 }
 
