@@ -151,6 +151,9 @@ impl Engine {
         if event.is_page() {
             told.pages += 1;
         }
+        if *event == NoticeEvent::Opened {
+            told.first = revision;
+        }
         told.open = *event != NoticeEvent::Resolved;
         let notice = Notice {
             id: Notice::id(&incident.uid, channel, revision),
