@@ -202,9 +202,10 @@ async fn a_store_that_lost_its_tail_is_told_and_one_that_is_replaced_gets_everyt
         std::fs::remove_file(world.folder.path().join(format!("store.db{tail}"))).unwrap();
     }
     world.seen().await;
-    let effects = world.drain().await;
-    let is_about_the_store = |it: &&Notice| it.facts.incident_type.as_str() == "store_forgot";
-    assert!(delivered(&effects).iter().any(is_about_the_store), "people hear of it");
+    let is_told = |engine: &Engine| {
+        engine.outbox().any(|(_, notice)| notice.facts.incident_type.as_str() == "store_forgot")
+    };
+    assert!(world.core.ask(is_told).await.unwrap(), "people hear of it");
     world.store = open(&world.folder.path().join("store.db"));
     let kept: Vec<String> = world
         .core
