@@ -42,7 +42,7 @@ impl Cause {
 
     fn of_database(error: &rusqlite::Error) -> Self {
         /// `SQLITE_IOERR_SHMSIZE`: there was no room for the index of the write-ahead log.
-        const NO_ROOM_FOR_INDEX: i32 = 10 | (19 << 8);
+        const NO_ROOM_FOR_INDEX: i32 = 4874;
         if let rusqlite::Error::SqliteFailure(failure, _) = error
             && failure.extended_code == NO_ROOM_FOR_INDEX
         {

@@ -65,14 +65,16 @@ impl Raw {
         Ok(Self { kind: bytes(0)?, key: bytes(1)?, body: bytes(2)?, crc })
     }
 
-    /// What it stands for: `None` where it is not sound, `Some(None)` for a kind that is no longer read.
-    fn change(&self) -> Option<Option<Change>> {
+    /// What it stands for: nothing for a kind that is no longer read; `None` where it is not sound.
+    fn changes(&self) -> Option<Vec<Change>> {
         let sum = i64::from(checksum(&[&self.kind, &self.key, &self.body]));
         if self.crc.is_some_and(|crc| crc != sum) {
             return None;
         }
         let text = |bytes| std::str::from_utf8(bytes).ok();
-        Row::into_change(text(&self.kind)?, text(&self.key)?, text(&self.body)?).ok()
+        Row::into_change(text(&self.kind)?, text(&self.key)?, text(&self.body)?)
+            .ok()
+            .map(|change| change.into_iter().collect())
     }
 }
 
@@ -82,8 +84,8 @@ impl Raw {
 /// If the file is broken further than single rows.
 pub(super) fn load(connection: &Connection, version: i64) -> Result<Loaded, StoreError> {
     let mut loaded = Loaded { commits: commits(connection, version)?, ..Loaded::default() };
-    scan(connection, version, "ASC", |raw| match raw.change() {
-        Some(change) => loaded.changes.extend(change),
+    scan(connection, version, "ASC", |raw| match raw.changes() {
+        Some(changes) => loaded.changes.extend(changes),
         None => loaded.damaged += 1,
     })?;
     Ok(loaded)
@@ -109,7 +111,7 @@ pub(super) fn put_aside(connection: &mut Connection, commits: u64) -> Result<(),
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let (mut sound, mut damaged) = (Vec::new(), Vec::new());
     scan(&transaction, CHECKED_SINCE, "ASC", |raw| {
-        if raw.change().is_some() { sound.push(raw) } else { damaged.push(raw) }
+        if raw.changes().is_some() { sound.push(raw) } else { damaged.push(raw) }
     })?;
     for raw in &damaged {
         let sql = "INSERT INTO damaged (kind, key, body, crc) VALUES (?1, ?2, ?3, ?4)";
@@ -129,7 +131,7 @@ pub(super) fn salvage(connection: &Connection, version: i64) -> Vec<Raw> {
     let mut known = BTreeSet::new();
     for order in ["ASC", "DESC"] {
         let read = scan(connection, version, order, |raw| {
-            if raw.change().is_some() && known.insert((raw.kind.clone(), raw.key.clone())) {
+            if raw.changes().is_some() && known.insert((raw.kind.clone(), raw.key.clone())) {
                 saved.push(raw);
             }
         });

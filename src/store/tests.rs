@@ -40,6 +40,9 @@ fn days(range: std::ops::Range<u32>) -> Vec<Change> {
     range.map(|day| Change::Numbered(day, day)).collect()
 }
 
+/// Whether an error is the one that is wanted.
+type IsRight = fn(&StoreError) -> bool;
+
 /// A folder with a store in it.
 struct Home {
     folder: tempfile::TempDir,
@@ -188,7 +191,7 @@ fn a_second_daemon_is_kept_out() {
 #[test]
 fn a_newer_or_foreign_file_is_refused_untouched() {
     let newer = "PRAGMA user_version = 99";
-    let cases: [(&str, bool, &str, fn(&StoreError) -> bool); 4] = [
+    let cases: [(&str, bool, &str, IsRight); 4] = [
         ("newer", true, newer, |error| matches!(error, StoreError::Newer { found: 99, known: 2, .. })),
         // Killed by the newer version before its log was in the file: opening and closing would bring it in.
         ("newer in its log only", true, newer, |error| matches!(error, StoreError::Newer { found: 99, .. })),
@@ -268,8 +271,7 @@ fn killed(tail: u32) -> Home {
 fn damage_is_noticed_and_what_is_sound_is_read() {
     let lost = |commits| Some(Finding::LostTail { commits, forgot: true });
     let damaged = Some(Finding::Damaged { rows: 1 });
-    type Harm = fn(&Home);
-    let cases: [(&str, u32, Harm, Option<Finding>, usize); 12] = [
+    let cases: [(&str, u32, fn(&Home), Option<Finding>, usize); 12] = [
         ("nothing", 3, |_| (), None, 6),
         (
             "a flipped bit in a body",
@@ -396,8 +398,7 @@ fn yesterdays_copy_is_noticed() {
 fn a_broken_file_is_put_aside_with_its_date_and_what_can_be_read_is_saved() {
     /// How many rows it has: enough for many pages.
     const ROWS: u32 = 3000;
-    type Harm = fn(&Path);
-    let cases: [(&str, Harm, std::ops::RangeInclusive<usize>); 4] = [
+    let cases: [(&str, fn(&Path), std::ops::RangeInclusive<usize>); 4] = [
         (
             "the header is overwritten",
             |path| {
@@ -547,8 +548,7 @@ fn a_full_disk_gives_up_its_ballast_and_takes_what_was_decided_once_there_is_roo
 
 #[test]
 fn a_file_replaced_under_a_running_daemon_gets_everything_again() {
-    type Harm = fn(&Home);
-    let cases: [(&str, Harm, Finding); 2] = [
+    let cases: [(&str, fn(&Home), Finding); 2] = [
         (
             "deleted",
             |home| {
@@ -667,7 +667,7 @@ fn the_log_stays_bounded_and_the_file_shrinks_when_much_is_deleted() {
     for nth in 0..20 {
         store.commit(&many(nth, false)).unwrap();
     }
-    while store.commits() % 256 != 0 {
+    while !store.commits().is_multiple_of(256) {
         store.commit(&days(0..1)).unwrap();
     }
     drop(store);

@@ -13,7 +13,7 @@ use serde_json::json;
 use tokio::process::Command;
 use world::daemon::Daemon;
 use world::prometheus::Prometheus;
-use world::webhook::Webhook;
+use world::webhook::{Hook, Webhook};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const CALLS: &str = "trace=pwrite64,pwritev,write,writev,sendto,sendmsg,fdatasync,fsync,ftruncate";
@@ -28,7 +28,7 @@ async fn each_notice_is_synced_to_disk_before_its_first_byte_leaves() {
     let prometheus = Prometheus::start(&[], Duration::from_secs(1)).await.unwrap();
     let sink = Webhook::start().await.unwrap();
     lay_out(home.path(), &prometheus.url(), &sink.url());
-    let traced = traced(home.path(), super::BINARY).await;
+    let traced = traced(home.path(), super::BINARY, "").await;
     let trace = home.path().join("trace");
     let reader = std::thread::spawn(move || std::fs::read_to_string(trace).unwrap());
 
@@ -89,6 +89,67 @@ async fn each_notice_is_synced_to_disk_before_its_first_byte_leaves() {
     );
 }
 
+/// The log's sync fails a few times, as on a disk that gives way: whether those commits happened is not known then. The
+/// page leaves, nothing is told twice, and everything is on record once the disk works again, a kill notwithstanding.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sync_that_fails_loses_no_page_and_repeats_none() {
+    let _alone = super::alone().await;
+    let home = tempfile::tempdir().unwrap();
+    let prometheus = Prometheus::start(&[], Duration::from_secs(1)).await.unwrap();
+    let sink = Webhook::start().await.unwrap();
+    lay_out(home.path(), &prometheus.url(), &sink.url());
+    // The file is made before, so that what fails are commits.
+    drop(Store::open(&StoreSettings::Sqlite(home.path().join("store.db"))).unwrap());
+    let failing = traced(home.path(), super::BINARY, "-e inject=fsync,fdatasync:error=EIO:when=1..8").await;
+    let trace = home.path().join("trace");
+    let reader = std::thread::spawn(move || std::fs::read_to_string(trace).unwrap());
+    let listen = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let daemon = Daemon::start(&failing, home.path(), &[], &listen).await.unwrap();
+    let opened =
+        |hook: &Hook| hook.body["event"] == "opened" && hook.body["incident"]["type"] != "store_failing";
+    for nth in 0..SERVICES {
+        let of_service = |hook: &Hook| opened(hook) && hook.body.to_string().contains(&format!("\"s{nth}\""));
+        sink.journal.wait_for(of_service, PATIENCE).await.unwrap();
+    }
+    let works = async |daemon: &Daemon| {
+        let failed = daemon.metric("runbookd_store_commits_total{outcome=\"failed\"}").await?.unwrap_or(0.0);
+        Ok((
+            daemon.metric("runbookd_store_failing").await?,
+            daemon.metric("runbookd_outbox_messages").await?,
+            failed,
+        ))
+    };
+    let settled = |(failing, outbox, failed): &(Option<f64>, Option<f64>, f64)| {
+        *failing == Some(0.0) && *outbox == Some(0.0) && *failed > 0.0
+    };
+    daemon.until(PATIENCE, works, settled).await.unwrap();
+    let before = daemon.json("/api/runbookd/v1/incidents").await.unwrap();
+    daemon.kill().await.unwrap();
+    let injected = reader.join().unwrap().lines().filter(|line| line.contains("(INJECTED)")).count();
+    assert!(injected > 0, "no sync failed");
+
+    let told = sink.journal.count();
+    let daemon = Daemon::start(Path::new(super::BINARY), home.path(), &[], &listen).await.unwrap();
+    let answered = async |daemon: &Daemon| {
+        Ok(daemon.metric(r#"runbookd_queries_total{outcome="answered"}"#).await?.unwrap_or(0.0))
+    };
+    daemon.until(PATIENCE, answered, |count| *count >= 2.0).await.unwrap();
+    let after = daemon.json("/api/runbookd/v1/incidents").await.unwrap();
+    let ids = |list: &serde_json::Value| -> Vec<(serde_json::Value, serde_json::Value)> {
+        list["items"].as_array().unwrap().iter().map(|it| (it["id"].clone(), it["state"].clone())).collect()
+    };
+    assert_eq!(ids(&after), ids(&before), "everything was on record when it was killed");
+    assert_eq!(sink.journal.count(), told, "nothing is told again");
+    let pages: Vec<String> = sink
+        .journal
+        .bodies()
+        .iter()
+        .map(|hook| hook.header("idempotency-key").expect("each notice has its id").to_owned())
+        .collect();
+    let different: std::collections::BTreeSet<_> = pages.iter().collect();
+    assert_eq!(different.len(), pages.len(), "no notice came twice: {pages:?}");
+}
+
 /// The daemon's folder.
 fn lay_out(home: &Path, prometheus: &str, sink: &str) {
     for folder in ["config", "rules"] {
@@ -113,16 +174,17 @@ fn lay_out(home: &Path, prometheus: &str, sink: &str) {
     std::fs::write(home.join("rules/rules.yaml"), rules).unwrap();
 }
 
-/// A program that runs the daemon under `strace`, which writes to the pipe `trace`.
-async fn traced(home: &Path, binary: &str) -> std::path::PathBuf {
+/// A program that runs the daemon under `strace`, which writes to the pipe `trace` and makes calls fail.
+async fn traced(home: &Path, binary: &str, faults: &str) -> std::path::PathBuf {
     let strace = Command::new("strace").arg("--version").output().await;
     assert!(strace.is_ok_and(|it| it.status.success()), "strace is missing: run `make setup`");
     let pipe = Command::new("mkfifo").arg(home.join("trace")).status().await.unwrap();
     assert!(pipe.success());
     let script = home.join("traced");
     // -D: the daemon is the child, so that signals reach it.
-    let text =
-        format!("#!/bin/sh\nexec strace -D -f -y -xx -s 1048576 -e {CALLS} -o trace {binary} \"$@\"\n");
+    let text = format!(
+        "#!/bin/sh\nexec strace -D -f -y -xx -s 1048576 -e {CALLS} {faults} -o trace {binary} \"$@\"\n"
+    );
     std::fs::write(&script, text).unwrap();
     std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
     script
@@ -176,7 +238,7 @@ fn unescaped(text: &str) -> Vec<u8> {
     let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
     for part in parts {
         bytes.push(u8::from_str_radix(&part[..2], 16).unwrap());
-        bytes.extend_from_slice(part[2..].as_bytes());
+        bytes.extend_from_slice(&part.as_bytes()[2..]);
     }
     bytes
 }
