@@ -8,16 +8,17 @@ pub mod clock;
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot, watch};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::domain::Timestamp;
 use crate::domain::notice::{Attempt, DeliveryReason, NoticeEvent};
 use crate::domain::scaling::ClusterFailure;
+use crate::domain::trouble::Trouble;
 use crate::engine::Engine;
 use crate::engine::effect::Effect;
 use crate::engine::event::Event;
-use crate::store::Store;
-use crate::telemetry::metrics::{Metrics, OutcomeLabels};
+use crate::store::{Finding, Store, StoreError};
+use crate::telemetry::metrics::{FindingLabels, Metrics, OutcomeLabels};
 use crate::telemetry::narrate::narrate;
 
 /// The most events in one commit: enough to amortise the sync, few enough to keep the delay small.
@@ -70,7 +71,7 @@ impl Core {
         let (inputs, waiting) = mpsc::channel(WAITING);
         let (effects, out) = mpsc::unbounded_channel();
         let (wake, wakes) = watch::channel(None);
-        let worker = Worker { engine, store, metrics, effects, wake, failing: false };
+        let worker = Worker { engine, store, metrics, effects, wake, failing: None, troubles: Vec::new() };
         let thread =
             std::thread::Builder::new().name("core".into()).spawn(move || worker.run(resumed, waiting))?;
         Ok(Started { core: Self { inputs }, effects: out, wakes, thread })
@@ -107,14 +108,22 @@ struct Worker {
     metrics: Arc<Metrics>,
     effects: mpsc::UnboundedSender<Effect>,
     wake: watch::Sender<Option<Timestamp>>,
-    failing: bool,
+    /// Why the store fails, while it does.
+    failing: Option<Arc<str>>,
+    /// What the store's state has to tell people, until the engine knows it.
+    troubles: Vec<Event>,
 }
 
 impl Worker {
     fn run(mut self, resumed: Vec<Effect>, mut waiting: mpsc::Receiver<Input>) {
-        // A restore decides too: the plan may have changed while nothing ran.
-        let committed = self.commit();
-        self.hand_out(resumed, committed);
+        // What the store noticed at the start is known before anything is done. A restore decides too: the plan may
+        // have changed while nothing ran.
+        self.hear_findings();
+        if self.failing.is_none() {
+            // The daemon before this one may have died between its last failure and the all-clear.
+            self.troubles.push(Event::Trouble { trouble: Trouble::StoreFailing, detail: None });
+        }
+        self.settle(resumed);
         while let Some(first) = waiting.blocking_recv() {
             let mut effects = Vec::new();
             let mut questions = Vec::new();
@@ -134,13 +143,26 @@ impl Worker {
                     next = waiting.try_recv().ok();
                 }
             }
-            let committed = self.commit();
-            self.hand_out(effects, committed);
+            self.settle(effects);
             for question in questions {
                 question(&self.engine);
             }
         }
-        self.commit();
+        self.settle(Vec::new());
+    }
+
+    /// Commits what was decided and hands out what is to be done. What the commit says about the store may be a
+    /// trouble, which is decided on, committed and handed out likewise.
+    fn settle(&mut self, mut effects: Vec<Effect>) {
+        let mut committed = self.commit();
+        let troubles = std::mem::take(&mut self.troubles);
+        if !troubles.is_empty() {
+            for trouble in troubles {
+                effects.extend(self.engine.on(trouble, clock::now()));
+            }
+            committed = self.commit();
+        }
+        self.hand_out(effects, committed);
     }
 
     /// Without a commit people are paged all the same. The heart does not beat, and the cluster is not written to: a step that is nowhere on record
@@ -188,26 +210,59 @@ impl Worker {
             narrate(&report, &self.metrics);
         }
         let changes = self.engine.take_changes();
-        if changes.is_empty() {
-            return true;
-        }
+        let began = std::time::Instant::now();
         let committed = match self.store.commit(&changes) {
+            Err(StoreError::Behind) => self.store.replace(&self.engine.everything()),
+            committed => committed,
+        };
+        self.hear_findings();
+        if !changes.is_empty() {
+            self.metrics.store_commit.observe(began.elapsed().as_secs_f64());
+            let outcome = if committed.is_ok() { "committed" } else { "failed" };
+            self.metrics.store_commits.get_or_create(&OutcomeLabels { outcome }).inc();
+        }
+        match committed {
             Ok(()) => {
-                if std::mem::take(&mut self.failing) {
+                if self.failing.take().is_some() {
                     info!("the store works again");
+                    self.metrics.store_failing.set(0);
+                    self.troubles.push(Event::Trouble { trouble: Trouble::StoreFailing, detail: None });
                 }
                 true
             }
             Err(error) => {
-                if !std::mem::replace(&mut self.failing, true) {
-                    error!(%error, "the store failed; going on from memory");
-                }
+                let is_all_on_record = changes.is_empty();
                 self.engine.give_back(changes);
-                false
+                self.fails(&error.to_string());
+                is_all_on_record
             }
-        };
-        let outcome = if committed { "committed" } else { "failed" };
-        self.metrics.store_commits.get_or_create(&OutcomeLabels { outcome }).inc();
-        committed
+        }
+    }
+
+    /// Tells once that the store fails.
+    fn fails(&mut self, detail: &str) {
+        if self.failing.is_none() {
+            error!(error = detail, "the store failed; going on from memory");
+            self.metrics.store_failing.set(1);
+            let detail = Arc::from(detail);
+            self.failing = Some(Arc::clone(&detail));
+            self.troubles.push(Event::Trouble { trouble: Trouble::StoreFailing, detail: Some(detail) });
+        }
+    }
+
+    /// Takes what the store noticed about itself: to the log, to the metrics, and to people.
+    fn hear_findings(&mut self) {
+        for finding in self.store.take_findings() {
+            let code = finding.code();
+            warn!(finding = code, forgot = finding.forgot(), detail = %finding, "the store noticed something");
+            self.metrics.store_findings.get_or_create(&FindingLabels { finding: code }).inc();
+            if matches!(finding, Finding::InMemory { .. }) {
+                self.fails(&finding.to_string());
+            }
+            if finding.forgot() || !matches!(finding, Finding::InMemory { .. }) {
+                let detail = Some(finding.to_string().into());
+                self.troubles.push(Event::Trouble { trouble: Trouble::StoreForgot, detail });
+            }
+        }
     }
 }

@@ -167,7 +167,8 @@ impl Daemon {
     }
 }
 
-/// A store that cannot be opened stops the start: running on an empty one would forget what people were told.
+/// Only a file that is somebody else's stops the start. What else is wrong with the store is told by the core, which
+/// goes on from memory and tries again with each commit: a page is worth more than its record.
 fn open_store(settings: &StoreSettings) -> anyhow::Result<(Store, crate::store::Committed)> {
     Store::open(settings).context("cannot open the store")
 }

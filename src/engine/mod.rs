@@ -134,6 +134,11 @@ impl Engine {
         std::mem::take(&mut self.dirty).into_changes(&self.state, &self.plan.rules)
     }
 
+    /// All that must survive, as changes to an empty state: for a store that lost what it held.
+    pub fn everything(&self) -> Vec<Change> {
+        Dirty::everything(&self.state).into_changes(&self.state, &self.plan.rules)
+    }
+
     /// What was decided since this was last asked, for logs and metrics.
     pub fn take_reports(&mut self) -> Vec<Report> {
         std::mem::take(&mut self.reports)

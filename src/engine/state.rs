@@ -111,6 +111,21 @@ pub(super) struct Dirty {
 }
 
 impl Dirty {
+    /// All there is, as if it had changed.
+    pub(super) fn everything(state: &State) -> Self {
+        let alerts = state.alerts.iter().flat_map(|(rule, series)| {
+            series.keys().map(|labels| AlertKey { rule: rule.clone(), series: labels.clone() })
+        });
+        Self {
+            alerts: alerts.collect(),
+            incidents: state.incidents.keys().cloned().collect(),
+            notices: state.outbox.keys().cloned().collect(),
+            actions: state.actions.keys().cloned().collect(),
+            cooldowns: state.cooldowns.keys().cloned().collect(),
+            days: state.numbered.keys().copied().collect(),
+        }
+    }
+
     /// Marks what the changes are about as changed again.
     pub(super) fn give_back(&mut self, changes: Vec<Change>) {
         for change in changes {

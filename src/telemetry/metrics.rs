@@ -23,6 +23,13 @@ pub struct OutcomeLabels {
     pub outcome: &'static str,
 }
 
+/// What the store noticed about itself.
+#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct FindingLabels {
+    /// The finding's code.
+    pub finding: &'static str,
+}
+
 /// How a notice's attempt ended.
 #[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct NoticeLabels {
@@ -109,6 +116,12 @@ pub struct Metrics {
     pub last_reload_timestamp: Gauge<f64, AtomicU64>,
     /// Commits of the store, by outcome.
     pub store_commits: Family<OutcomeLabels, Counter>,
+    /// How long a commit took, synced to disk.
+    pub store_commit: Histogram,
+    /// Whether the store takes no commits.
+    pub store_failing: Gauge,
+    /// What the store noticed about itself.
+    pub store_findings: Family<FindingLabels, Counter>,
     /// Whether nothing can be evaluated.
     pub blind: Gauge,
 }
@@ -134,6 +147,9 @@ impl Default for Metrics {
             last_reload_successful: Gauge::default(),
             last_reload_timestamp: Gauge::default(),
             store_commits: Family::default(),
+            store_commit: Histogram::new(DELAYS),
+            store_failing: Gauge::default(),
+            store_findings: Family::default(),
             blind: Gauge::default(),
             registry: Registry::default(),
         };
@@ -171,6 +187,11 @@ impl Default for Metrics {
         let gauge = m.last_reload_timestamp.clone();
         r.register_with_unit("config_last_reload_timestamp", help, Unit::Seconds, gauge);
         r.register("store_commits", "Commits of the store, by outcome", m.store_commits.clone());
+        let help = "How long a commit took, synced to disk";
+        r.register_with_unit("store_commit", help, Unit::Seconds, m.store_commit.clone());
+        r.register("store_failing", "Whether the store takes no commits", m.store_failing.clone());
+        let help = "What the store noticed about itself";
+        r.register("store_findings", help, m.store_findings.clone());
         r.register("blind", "Whether nothing can be evaluated", m.blind.clone());
         Self { registry, ..metrics }
     }

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use regex::Regex;
 use runbookd::telemetry::metrics::{
-    AlertLabels, ChannelLabels, Metrics, NoticeLabels, OutcomeLabels, ReasonLabels, ScalingLabels,
-    StateLabels,
+    AlertLabels, ChannelLabels, FindingLabels, Metrics, NoticeLabels, OutcomeLabels, ReasonLabels,
+    ScalingLabels, StateLabels,
 };
 
 use crate::tree::{files, none, root, rust_files, text};
@@ -33,6 +33,7 @@ fn exported() -> Names {
     metrics.scaling_held.get_or_create(&ReasonLabels { reason: "cooldown" }).inc();
     metrics.reloads.get_or_create(&OutcomeLabels { outcome: "taken" }).inc();
     metrics.store_commits.get_or_create(&OutcomeLabels { outcome: "committed" }).inc();
+    metrics.store_findings.get_or_create(&FindingLabels { finding: "lost_tail" }).inc();
     let label = Regex::new(r#"([a-z_]+)=""#).unwrap();
     let mut names = Names::new();
     let encoded = metrics.encode().expect("metrics encode");

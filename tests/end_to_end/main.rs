@@ -12,6 +12,7 @@
 mod blind;
 mod http;
 mod life_cycle;
+mod power_loss;
 mod reload;
 mod told;
 
