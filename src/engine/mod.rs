@@ -154,6 +154,7 @@ impl Engine {
         self.update_incidents(now);
         self.escalate(now);
         self.pass_on_late_pages(now);
+        self.end_troubles(now);
         self.beat(now);
         self.evaluate_scaling(now);
     }
