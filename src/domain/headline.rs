@@ -163,8 +163,9 @@ impl Line<'_> {
             NoticeEvent::StatusUpdate => {
                 let since = clock(facts.opened_at);
                 let next = match facts.next_steps.first().filter(|_| self.detail == Detail::Whole) {
-                    Some(step) => format!(" · next: {}", one_line(step)),
-                    None => String::new(),
+                    // What is new says more than what is still to be done.
+                    Some(step) if did.is_empty() => format!(" · next: {}", one_line(step)),
+                    Some(_) | None => did,
                 };
                 format!("{severity} {subject}: {what}{limit} · since {since}{next}")
             }
@@ -245,6 +246,8 @@ mod tests {
             did: Some("scaling 4 → 6".into()),
             labels: Labels::empty(),
             runbook_url: None,
+            diagnosis: Vec::new(),
+            links: Vec::new(),
             pages: 1,
             opened_revision: 1,
         }

@@ -59,6 +59,8 @@ impl Engine {
             did: None,
             labels: subject,
             runbook_url: None,
+            diagnosis: Vec::new(),
+            links: Vec::new(),
             pages: 0,
             opened_revision: 0,
         };

@@ -32,6 +32,8 @@ fn hostile(event: &NoticeEvent, channel: &str) -> Notice {
             acknowledged_by: Some(HOSTILE.into()),
             next_steps: vec![long.clone(); 40],
             runbook_url: Some("javascript:alert(1)".into()),
+            diagnosis: Vec::new(),
+            links: Vec::new(),
             did: Some(long),
             ..told.facts
         },

@@ -159,6 +159,8 @@ pub(crate) fn notice(event: &NoticeEvent, channel: &str) -> Notice {
             did: chapter.did.map(Arc::from),
             labels: Labels::new([("service", "checkout"), ("namespace", "shop"), ("cluster", "eu1")]),
             runbook_url: Some("https://wiki.example.org/high-cpu".into()),
+            diagnosis: Vec::new(),
+            links: Vec::new(),
             pages: chapter.pages,
             opened_revision: 1,
         },
