@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Timestamp;
 use super::alert::{AlertKey, has_passed};
-use super::escalation::Escalation;
 use super::diagnosis::DiagnosisStep;
+use super::escalation::Escalation;
 use super::labels::{Fnv, Labels};
 use super::name::{ActionId, ChannelName, IncidentId, IncidentTypeName};
 use super::notice::{NoticeEvent, Receipt, Recipients};

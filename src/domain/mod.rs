@@ -7,9 +7,9 @@
 pub mod alert;
 pub mod capacity;
 pub mod change;
+pub mod diagnosis;
 pub mod digest;
 pub mod escalation;
-pub mod diagnosis;
 pub mod headline;
 pub mod incident;
 pub mod labels;

@@ -8,8 +8,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::Timestamp;
-use super::digest::Digest;
 use super::diagnosis::Link;
+use super::digest::Digest;
 use super::incident::{ActionTaken, IncidentState};
 use super::labels::{Fnv, Labels};
 use super::name::{ChannelName, IncidentId, IncidentTypeName, NoticeId};

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::domain::escalation::EscalationStep;
 use crate::domain::diagnosis::Link;
+use crate::domain::escalation::EscalationStep;
 use crate::domain::incident::IncidentType;
 use crate::domain::name::{ChannelName, IncidentTypeName};
 use crate::domain::notice::{Communication, LanePolicy};
