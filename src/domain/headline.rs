@@ -281,11 +281,17 @@ mod tests {
                 "SCALED checkout: 4 → 6 · verified by 03:17 UTC",
                 "NOT SCALED checkout: scaling 4 → 6",
                 "ACK checkout by Ana · CPU still 95 % (limit 90 %)",
-                "CRITICAL checkout: CPU 95 % (limit 90 %) · since 03:11 UTC · next: Roll back",
+                "CRITICAL checkout: CPU 95 % (limit 90 %) · since 03:11 UTC · scaling 4 → 6",
                 "RESOLVED checkout: CPU 95 % · lasted 22m · scaling 4 → 6",
                 "CRITICAL again checkout: CPU 95 % (limit 90 %) · scaling 4 → 6",
             ]
         );
+    }
+
+    #[test]
+    fn an_update_without_news_says_what_is_to_be_done_next() {
+        let quiet = headline(&NoticeEvent::StatusUpdate, &Facts { did: None, ..facts() });
+        assert_eq!(quiet, "CRITICAL checkout: CPU 95 % (limit 90 %) · since 03:11 UTC · next: Roll back");
     }
 
     #[test]
