@@ -119,7 +119,7 @@ impl Diagnosis {
             self.cluster(running).await?.last_events(namespace, name).await.map_err(cluster_failure)?;
         let head = match found.lines.last() {
             None => "no events".to_owned(),
-            Some(last) => format!("{} events, {} warnings; last {last}", found.total, found.warnings),
+            Some(last) => format!("{} seen, {} of them warnings; last {last}", found.total, found.warnings),
         };
         Ok(Attachment::new(&head, &found.lines.join("\n"), Keep::End))
     }
@@ -152,14 +152,20 @@ fn table(mut samples: Vec<Sample>, unit: Option<Unit>) -> Attachment {
     }
     let head = match samples.as_slice() {
         [] => "no series".to_owned(),
-        [only] => format!("{} {}", shown(only), labels(only)),
-        [first, ..] => format!("{} series, the largest {} {}", samples.len(), shown(first), labels(first)),
+        [only] => format!("{} {}", shown(only), values(only, |_| true)),
+        [first, others @ ..] => {
+            // What all have in common says nothing about the largest.
+            let differs =
+                |name: &str| others.iter().any(|other| other.labels.get(name) != first.labels.get(name));
+            format!("{} series, the largest {} {}", samples.len(), shown(first), values(first, differs))
+        }
     };
-    Attachment::new(&head, &lines.join("\n"), Keep::Beginning)
+    Attachment::new(head.trim(), &lines.join("\n"), Keep::Beginning)
 }
 
-fn labels(sample: &Sample) -> String {
-    let values: Vec<&str> = sample.labels.iter().map(|(_, value)| value).collect();
+fn values(sample: &Sample, told: impl Fn(&str) -> bool) -> String {
+    let values: Vec<&str> =
+        sample.labels.iter().filter(|(name, _)| told(name)).map(|(_, value)| value).collect();
     values.join(" ")
 }
 
@@ -217,7 +223,7 @@ mod tests {
     use crate::domain::labels::Labels;
 
     fn sample(pod: &str, seen: Observation) -> Sample {
-        Sample { labels: Labels::new([("pod", pod)]), seen }
+        Sample { labels: Labels::new([("pod", pod), ("job", "x")]), seen }
     }
 
     #[test]
@@ -229,11 +235,17 @@ mod tests {
         ];
         let shown = table(samples, Some(Unit::Ratio));
         assert_eq!(&*shown.head, "3 series, the largest 95.3 % c");
-        assert_eq!(&*shown.text, "{pod=\"c\"}  95.3 %\n{pod=\"a\"}  10 %\n{pod=\"b\"}  no number");
+        assert_eq!(
+            &*shown.text,
+            "{job=\"x\", pod=\"c\"}  95.3 %\n{job=\"x\", pod=\"a\"}  10 %\n{job=\"x\", pod=\"b\"}  no number"
+        );
         let many = (0..25).map(|n| sample(&format!("p{n}"), Observation::Value(f64::from(n)))).collect();
         let shown = table(many, None);
-        assert!(shown.text.starts_with("{pod=\"p24\"}  24\n") && shown.text.ends_with("and 15 series more"));
-        assert_eq!(&*table(vec![sample("a", Observation::Value(0.123_456))], None).head, "0.123 a");
+        assert!(
+            shown.text.starts_with("{job=\"x\", pod=\"p24\"}  24\n")
+                && shown.text.ends_with("and 15 series more")
+        );
+        assert_eq!(&*table(vec![sample("a", Observation::Value(0.123_456))], None).head, "0.123 x a");
         assert_eq!(&*table(Vec::new(), None).head, "no series");
     }
 }

@@ -33,7 +33,7 @@ const FRESH: Duration = Duration::from_secs(5 * 60);
 const MOST_LINES: usize = 8;
 
 /// The longest summary of one step in a headline, in characters.
-const LONGEST_SUMMARY: usize = 60;
+const LONGEST_SUMMARY: usize = 32;
 
 /// What the diagnosis found so far, a line a step.
 pub(super) fn found(incident: &Incident) -> Vec<Arc<str>> {
