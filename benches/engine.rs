@@ -84,6 +84,7 @@ fn plan(rules: usize) -> Arc<Plan> {
         escalations: BTreeMap::new(),
         heartbeat: None,
         blind_after: Duration::from_secs(120),
+        tools: Vec::new(),
         scaling: ScalingMode::Off,
     })
 }

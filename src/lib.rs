@@ -12,6 +12,7 @@ pub mod domain;
 pub mod engine;
 pub mod kubernetes;
 pub mod notify;
+pub mod probe;
 pub mod prometheus;
 pub mod store;
 pub mod telemetry;

@@ -4,6 +4,7 @@
 use serde::Serialize;
 
 use crate::core::clock;
+use crate::domain::diagnosis::{Ask, DiagnosisStep, Link};
 use crate::domain::headline::headline;
 use crate::domain::incident::{Happening, Incident, Member, TimelineEntry};
 use crate::domain::labels::Labels;
@@ -34,6 +35,9 @@ pub(super) struct IncidentView {
     pub(super) acknowledged_by: Option<String>,
     pub(super) resolved_at: Option<String>,
     pub(super) checklist: Vec<ChecklistView>,
+    pub(super) links: Vec<LinkView>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) diagnosis: Option<Vec<DiagnosisView>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) timeline: Option<Vec<TimelineView>>,
 }
@@ -59,6 +63,31 @@ pub(super) struct ChecklistView {
     pub(super) text: String,
     pub(super) done_by: Option<String>,
     pub(super) done_at: Option<String>,
+}
+
+/// A page to look at.
+#[derive(Debug, Serialize)]
+pub(super) struct LinkView {
+    pub(super) name: String,
+    pub(super) url: String,
+}
+
+/// A step of the diagnosis.
+#[derive(Debug, Serialize)]
+pub(super) struct DiagnosisView {
+    pub(super) step: String,
+    pub(super) kind: &'static str,
+    pub(super) asked: Option<String>,
+    pub(super) asked_at: String,
+    /// `running`, `found`, or why nothing was found.
+    pub(super) outcome: &'static str,
+    pub(super) ended_at: Option<String>,
+    pub(super) took_seconds: Option<f64>,
+    /// What was found, or what was said about the failure, on one line.
+    pub(super) head: Option<String>,
+    pub(super) text: Option<String>,
+    /// Whether the text lacks something that did not fit.
+    pub(super) cut: bool,
 }
 
 /// A line of a timeline.
@@ -141,6 +170,8 @@ impl IncidentView {
                     done_at: item.done.as_ref().map(|(_, at)| at.to_string()),
                 })
                 .collect(),
+            links: engine.links_of(incident).into_iter().map(LinkView::new).collect(),
+            diagnosis: with_timeline.then(|| incident.diagnosis.iter().map(DiagnosisView::new).collect()),
             timeline: with_timeline.then(|| incident.timeline.iter().map(TimelineView::new).collect()),
         }
     }
@@ -168,6 +199,36 @@ impl AlertView {
     }
 }
 
+impl LinkView {
+    fn new(link: Link) -> Self {
+        Self { name: link.name.to_string(), url: link.url.to_string() }
+    }
+}
+
+impl DiagnosisView {
+    fn new(step: &DiagnosisStep) -> Self {
+        let finding = step.finding.as_ref();
+        let (outcome, head) = match finding.map(|finding| &finding.outcome) {
+            None => ("running", None),
+            Some(Ok(found)) => ("found", Some(found.head.to_string())),
+            Some(Err(failed)) => (failed.why.as_str(), Some(failed.detail.to_string())),
+        };
+        let found = finding.and_then(|finding| finding.outcome.as_ref().ok());
+        Self {
+            step: step.step.to_string(),
+            kind: step.kind.as_str(),
+            asked: step.ask.as_ref().map(Ask::words),
+            asked_at: step.asked_at.to_string(),
+            outcome,
+            ended_at: finding.map(|finding| finding.at.to_string()),
+            took_seconds: finding.map(|finding| finding.took.as_secs_f64()),
+            head,
+            text: found.map(|found| found.text.to_string()),
+            cut: found.is_some_and(|found| found.cut),
+        }
+    }
+}
+
 impl TimelineView {
     pub(super) fn new(entry: &TimelineEntry) -> Self {
         let (what, text) = words(&entry.what);
@@ -190,6 +251,10 @@ fn words(what: &Happening) -> (&'static str, String) {
         Happening::Noted { text } => ("noted", text.to_string()),
         Happening::Ticked { step, done } => {
             ("ticked", format!("{step}: {}", if *done { "done" } else { "to be done again" }))
+        }
+        Happening::Diagnosed { step, found: true, text } => ("diagnosed", format!("{step}: {text}")),
+        Happening::Diagnosed { step, found: false, text } => {
+            ("diagnosed", format!("{step}: nothing found, {text}"))
         }
         Happening::Queued { channel, event, revision } => {
             ("queued", format!("{event} for {channel}, revision {revision}"))

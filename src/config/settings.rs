@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::domain::diagnosis::Link;
 use crate::domain::incident::IncidentType;
 use crate::domain::name::{ChannelName, IncidentTypeName};
 use crate::domain::notice::Communication;
@@ -49,6 +50,12 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// The diagnostic tools that have a link.
+    pub fn links(&self) -> Vec<Link> {
+        let tools = self.diagnostic_tools.iter();
+        tools.filter_map(|tool| Some(Link { name: tool.name.clone(), url: tool.link.clone()? })).collect()
+    }
+
     /// The contact behind a role or a contact's key, whatever the case of its letters.
     pub fn contact(&self, role: &str) -> Option<&Contact> {
         contact(&self.contacts, role)

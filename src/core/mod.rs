@@ -172,7 +172,7 @@ impl Worker {
             let needs_record = |effect: &mut Effect| match effect {
                 Effect::Write(_) => true,
                 Effect::Deliver(notice) => notice.event == NoticeEvent::Heartbeat,
-                Effect::Look(_) => false,
+                Effect::Look(_) | Effect::Diagnose(_) => false,
             };
             let held: Vec<Effect> = effects.extract_if(.., needs_record).collect();
             for effect in held {
@@ -188,7 +188,7 @@ impl Worker {
                             retry_after: None,
                         },
                     },
-                    Effect::Look(_) => continue,
+                    Effect::Look(_) | Effect::Diagnose(_) => continue,
                 };
                 effects.extend(self.engine.on(answer, clock::now()));
             }

@@ -28,6 +28,7 @@ use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
 
 use super::deliver::Delivery;
+use super::diagnose::Diagnosis;
 use super::observe::observe;
 use super::reload::{Folders, Reloader};
 use super::running::Running;
@@ -98,7 +99,9 @@ impl Daemon {
         let delivery =
             Delivery::new(configured.clone(), core.clone(), metrics.clone(), stop.clone(), tasks.clone());
         let scaling = Scaling::new(configured.clone(), core.clone(), stop.clone(), tasks.clone());
-        tasks.spawn(perform(effects, delivery, scaling, stop.clone()));
+        let diagnosis =
+            Diagnosis::new(configured.clone(), scaling.cluster(), core.clone(), stop.clone(), tasks.clone());
+        tasks.spawn(perform(effects, delivery, diagnosis, scaling, stop.clone()));
         tasks.spawn(observe(configured, core.clone(), metrics.clone(), stop.clone()));
         tasks.spawn(tick(core.clone(), wakes, stop.clone()));
 
@@ -177,11 +180,13 @@ fn open_store(settings: &StoreSettings) -> anyhow::Result<(Store, crate::store::
 async fn perform(
     mut effects: mpsc::UnboundedReceiver<Effect>,
     delivery: Delivery,
+    diagnosis: Diagnosis,
     mut scaling: Scaling,
     stop: CancellationToken,
 ) {
     let mut act = |effect| match effect {
         Effect::Deliver(notice) => delivery.attempt(*notice),
+        Effect::Diagnose(run) => diagnosis.begin(*run),
         Effect::Look(target) => scaling.look(target),
         Effect::Write(action) => scaling.write(action),
     };

@@ -3,6 +3,7 @@
 
 pub mod app;
 pub mod deliver;
+pub mod diagnose;
 pub mod observe;
 pub mod reload;
 pub mod running;

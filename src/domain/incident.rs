@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Timestamp;
 use super::alert::{AlertKey, has_passed};
+use super::diagnosis::DiagnosisStep;
 use super::escalation::Escalation;
 use super::labels::{Fnv, Labels};
 use super::name::{ActionId, ChannelName, IncidentId, IncidentTypeName};
@@ -185,6 +186,9 @@ pub struct Incident {
     pub told: BTreeMap<ChannelName, Told>,
     /// What is to be done.
     pub checklist: Vec<ChecklistItem>,
+    /// What the daemon looked at by itself, and what it found.
+    #[serde(default)]
+    pub diagnosis: Vec<DiagnosisStep>,
     /// What was done, oldest first.
     pub actions: Vec<ActionTaken>,
     /// Who is woken next.
@@ -286,6 +290,15 @@ pub enum Happening {
         step: Arc<str>,
         /// Whether it is done now.
         done: bool,
+    },
+    /// A step of the diagnosis ended.
+    Diagnosed {
+        /// The step's words.
+        step: Arc<str>,
+        /// Whether it found something.
+        found: bool,
+        /// What it found, or why it did not.
+        text: Arc<str>,
     },
     /// A notice was queued.
     Queued {

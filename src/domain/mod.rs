@@ -7,6 +7,7 @@
 pub mod alert;
 pub mod capacity;
 pub mod change;
+pub mod diagnosis;
 pub mod digest;
 pub mod escalation;
 pub mod headline;
@@ -15,6 +16,7 @@ pub mod labels;
 pub mod name;
 pub mod notice;
 pub mod observation;
+pub mod placeholder;
 pub mod quantity;
 pub mod response;
 pub mod rest;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::Timestamp;
+use super::diagnosis::Link;
 use super::digest::Digest;
 use super::incident::{ActionTaken, IncidentState};
 use super::labels::{Fnv, Labels};
@@ -166,6 +167,12 @@ pub struct Facts {
     pub labels: Labels,
     /// A page people should read.
     pub runbook_url: Option<Arc<str>>,
+    /// What the diagnosis found, a line a step.
+    #[serde(default)]
+    pub diagnosis: Vec<Arc<str>>,
+    /// The tools and pages to look at, filled for this incident.
+    #[serde(default)]
+    pub links: Vec<Link>,
     /// How often this channel was paged about the incident, this notice included: 1 for the opening.
     pub pages: u32,
     /// The revision that this channel heard first: the head of a mail thread.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::domain::Timestamp;
+use crate::domain::diagnosis::Finding;
 use crate::domain::name::{ActionId, IncidentId, NoticeId, TargetId};
 use crate::domain::notice::Attempt;
 use crate::domain::observation::Round;
@@ -78,6 +79,17 @@ pub enum Event {
         notice: NoticeId,
         /// How it ended.
         attempt: Attempt,
+    },
+    /// A step of a diagnosis ended.
+    Diagnosed {
+        /// Of which incident.
+        incident: IncidentId,
+        /// Its place in the incident's diagnosis.
+        step: usize,
+        /// In which run.
+        asked_at: Timestamp,
+        /// How.
+        finding: Box<Finding>,
     },
     /// A target was looked at.
     TargetSeen {

@@ -13,6 +13,7 @@ use crate::domain::quantity::Unit;
 use crate::domain::scaling::{ActionState, Axis};
 
 use super::Engine;
+use super::diagnosis::found;
 
 impl Engine {
     /// The facts of an incident now.
@@ -57,6 +58,8 @@ impl Engine {
             did,
             labels: lead.map_or_else(|| incident.subject.clone(), |lead| lead.labels.clone()),
             runbook_url: lead.and_then(|lead| lead.runbook_url.clone()),
+            diagnosis: found(incident),
+            links: self.links_of(incident),
             pages: 0,
             opened_revision: 0,
         })

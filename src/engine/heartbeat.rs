@@ -89,6 +89,8 @@ pub(super) fn facts(uid: &str, now: Timestamp) -> Facts {
         did: None,
         labels: subject,
         runbook_url: None,
+        diagnosis: Vec::new(),
+        links: Vec::new(),
         pages: 0,
         opened_revision: 0,
     }

@@ -104,6 +104,7 @@ impl Engine {
         let Some(incident) = self.state.incidents.get_mut(&id) else { return };
         let severity = opening.member.severity;
         let rule = opening.member.name.clone();
+        let key = opening.key.clone();
         self.dirty.incidents.insert(id.clone());
         self.state.holders.insert(opening.key.clone(), id.clone());
         incident.alerts.insert(opening.key, opening.member);
@@ -122,11 +123,13 @@ impl Engine {
             }
             incident.note(now, DAEMON, Happening::Reopened);
             self.news.add(&id, NoticeEvent::Reopened, opening.remark);
+            self.plan_diagnosis(&id, &key, now);
             return;
         }
         let did = format!("{} joined", spoken(&rule)).into();
         incident.note(now, DAEMON, Happening::AlertJoined { rule, severity });
         self.news.add(&id, NoticeEvent::Joined, Some(did));
+        self.plan_diagnosis(&id, &key, now);
         self.settle_severity(&id, now);
     }
 
@@ -329,7 +332,8 @@ impl Engine {
         });
         let severity = opening.member.severity;
         let place = (opening.incident_type.clone(), opening.subject.clone());
-        self.state.holders.insert(opening.key.clone(), id.clone());
+        let key = opening.key.clone();
+        self.state.holders.insert(key.clone(), id.clone());
         let mut incident = Incident {
             id: id.clone(),
             uid: Incident::uid(&opening.incident_type, &opening.subject, now, number),
@@ -346,6 +350,7 @@ impl Engine {
             revision: 0,
             told: BTreeMap::new(),
             checklist: initial.chain(opening.checklist).collect(),
+            diagnosis: Vec::new(),
             actions: Vec::new(),
             escalation: None,
             next_update_at: now,
@@ -361,6 +366,7 @@ impl Engine {
         self.state.incidents.insert(id.clone(), incident);
         self.dirty.incidents.insert(id.clone());
         self.news.add(&id, NoticeEvent::Opened, opening.remark);
+        self.plan_diagnosis(&id, &key, now);
     }
 
     fn next_number(&mut self, now: Timestamp) -> (IncidentId, u32) {

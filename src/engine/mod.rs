@@ -3,7 +3,8 @@
 //!
 //! ```text
 //! Observed ─▶ rounds ─▶ incidents ─▶ news ─▶ Deliver          (one notice a channel and incident, however much
-//!                └────▶ scaling ──────┘ └──▶ Look, Write        happened in one event)
+//!                │          └─▶ diagnosis ─▶ Diagnose           happened in one event)
+//!                └────▶ scaling ───────────▶ Look, Write
 //! ```
 //!
 //! After each event the shell takes [`Engine::take_changes`], commits them with the effects, and only then performs
@@ -11,6 +12,7 @@
 
 mod action;
 mod delivery;
+mod diagnosis;
 pub mod effect;
 mod escalation;
 pub mod event;
@@ -29,7 +31,7 @@ mod sight;
 pub mod state;
 mod trouble;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::domain::Timestamp;
@@ -68,6 +70,7 @@ pub struct Engine {
     late_at: Option<Timestamp>,
     /// The rest after the last heartbeat.
     beaten: Option<Rest>,
+    diagnoses: BTreeSet<(IncidentId, usize)>,
     dirty: Dirty,
     effects: Vec<Effect>,
     reports: Vec<Report>,
@@ -92,6 +95,7 @@ impl Engine {
             lanes: Lanes::default(),
             late_at: None,
             beaten: None,
+            diagnoses: BTreeSet::new(),
             dirty: Dirty::default(),
             effects: Vec::new(),
             reports: Vec::new(),
@@ -100,8 +104,10 @@ impl Engine {
         engine.sight.restore(&engine.state);
         engine.resume();
         engine.adopt(now);
+        engine.resume_diagnoses();
         engine.publish(now);
         engine.dispatch(now);
+        engine.ask_diagnoses();
         let effects = std::mem::take(&mut engine.effects);
         (engine, effects)
     }
@@ -121,11 +127,15 @@ impl Engine {
             Event::Trouble { trouble, detail } => self.trouble(trouble, detail, now),
             Event::Resolve { incident, by } => self.resolve_by_hand(&incident, &by, now),
             Event::Attempted { notice, attempt } => self.attempted(&notice, attempt, now),
+            Event::Diagnosed { incident, step, asked_at, finding } => {
+                self.diagnosed(&incident, step, asked_at, *finding, now);
+            }
             Event::TargetSeen { target, seen } => self.target_seen(&target, seen, now),
             Event::Written { action, outcome } => self.written(&action, outcome, now),
         }
         self.publish(now);
         self.dispatch(now);
+        self.ask_diagnoses();
         std::mem::take(&mut self.effects)
     }
 

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use crate::domain::alert::{AlertChange, AlertReason};
+use crate::domain::diagnosis::{StepFailure, StepKind};
 use crate::domain::labels::Labels;
 use crate::domain::name::{ActionId, IncidentId, RuleId, TargetId};
 use crate::domain::notice::NoticeEvent;
@@ -63,6 +64,17 @@ pub enum Report {
         axis: Axis,
         /// Why.
         reason: HeldReason,
+    },
+    /// A step of a diagnosis ended.
+    Diagnosed {
+        /// Of which incident.
+        incident: IncidentId,
+        /// Which step.
+        step: Arc<str>,
+        /// What kind of step.
+        kind: StepKind,
+        /// Why it found nothing, where it did not.
+        failure: Option<StepFailure>,
     },
     /// Something of the daemon itself is in trouble, or no longer is.
     Trouble {

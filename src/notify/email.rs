@@ -129,6 +129,7 @@ fn text_part(message: &Message<'_>) -> String {
     }
     for (title, mark, lines) in [
         ("What runbookd did", "- ", message.did(MOST_LINES)),
+        ("What runbookd found", "- ", message.found(MOST_LINES)),
         ("Do next", "[ ] ", message.next_steps(MOST_LINES)),
     ] {
         if !lines.is_empty() && !is_over(notice) {
@@ -141,7 +142,7 @@ fn text_part(message: &Message<'_>) -> String {
     }
     for (name, url) in message.links() {
         line(&mut out, "");
-        line(&mut out, name);
+        line(&mut out, &name);
         line(&mut out, url);
     }
     out

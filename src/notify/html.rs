@@ -71,6 +71,7 @@ fn with_lists(message: &Message<'_>, lines: usize) -> String {
     row(&mut page, "padding:16px;font-size:15px;line-height:22px", &text);
     if !is_over(notice) {
         list(&mut page, "What runbookd did", "&bull;", &message.did(lines), lines);
+        list(&mut page, "What runbookd found", "&bull;", &message.found(lines), lines);
         list(&mut page, "Do next", "&#9744;", &message.next_steps(lines), lines);
     }
     let footer = Escape::Html.escape(&format!("{} · rev {}", facts.incident_id, notice.revision));
@@ -126,7 +127,8 @@ fn button(url: &str) -> String {
 }
 
 fn link(url: &str, name: &str) -> String {
-    format!("<a href=\"{}\" style=\"color:#0b57d0\">{name}</a>", Escape::Html.escape(url))
+    let (url, name) = (Escape::Html.escape(url), Escape::Html.escape(name));
+    format!("<a href=\"{url}\" style=\"color:#0b57d0\">{name}</a>")
 }
 
 /// As many whole lines as there is room for; the rest is counted, and stands in the text part.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use crate::domain::Timestamp;
+use crate::domain::diagnosis::Link;
 use crate::domain::digest::Digest;
 use crate::domain::headline::{between, clock_seen, headline, one_line, shortened};
 use crate::domain::incident::IncidentState;
@@ -19,6 +20,10 @@ const MOST_ACTIONS: usize = 3;
 const MOST_STEPS: usize = 3;
 /// The most characters one value brings along; longer ones lose their middle.
 const LONGEST_VALUE: usize = 500;
+/// How many links of steps and tools a message carries.
+const MOST_LINKS: usize = 5;
+/// The longest name of such a link, in characters.
+const LONGEST_LINK_NAME: usize = 40;
 /// What stands for an empty value: a line that vanishes looks like a mistake.
 const NOTHING: &str = "none yet";
 
@@ -116,6 +121,16 @@ impl Message<'_> {
         next_steps(self.notice, most)
     }
 
+    /// What the diagnosis found, at most `most` lines and one that counts the rest. Not escaped.
+    pub fn found(&self, most: usize) -> Vec<String> {
+        let found = &self.notice.facts.diagnosis;
+        let mut lines: Vec<String> = found.iter().take(most).map(|line| tamed(line)).collect();
+        if found.len() > most {
+            lines.push(format!("and {} more", found.len() - most));
+        }
+        lines
+    }
+
     /// When something happens next, in words.
     pub fn eta(&self) -> String {
         eta(self.notice)
@@ -126,11 +141,20 @@ impl Message<'_> {
         self.notice.facts.runbook_url.as_deref().filter(|url| is_web(url))
     }
 
+    /// The links of steps and tools that a browser opens without harm.
+    pub fn tools(&self) -> impl Iterator<Item = &Link> {
+        self.notice.facts.links.iter().filter(|link| is_web(&link.url))
+    }
+
     /// The links with their names, the most useful first.
-    pub fn links(&self) -> Vec<(&'static str, &str)> {
-        let incident = self.incident_url.as_deref().map(|url| ("Incident", url));
-        let runbook = self.runbook_url().map(|url| ("Runbook", url));
-        incident.into_iter().chain(runbook).collect()
+    pub fn links(&self) -> Vec<(String, &str)> {
+        let incident = self.incident_url.as_deref().map(|url| ("Incident".to_owned(), url));
+        let runbook = self.runbook_url().map(|url| ("Runbook".to_owned(), url));
+        let tools = self
+            .tools()
+            .take(MOST_LINKS)
+            .map(|link| (shortened(one_line(&link.name).trim(), LONGEST_LINK_NAME), &*link.url));
+        incident.into_iter().chain(runbook).chain(tools).collect()
     }
 }
 

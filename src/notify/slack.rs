@@ -18,6 +18,8 @@ const LONGEST_SECTION: usize = 2_800;
 const MOST_SECTIONS: usize = 2;
 /// How many steps and actions a first message shows.
 const MOST_LINES: usize = 8;
+/// How many findings a message shows.
+const MOST_FOUND: usize = 5;
 /// The longest line among them, before it is escaped.
 const LONGEST_LINE: usize = 120;
 /// The longest link in the footer, in bytes; Slack refuses 3000 characters of text there.
@@ -36,6 +38,9 @@ pub fn body(message: &Message<'_>) -> Value {
     blocks.extend(sections(&message.text).iter().map(|text| section(text)));
     if message.notice.event.is_initial() {
         blocks.extend(sections(&opening(message)).first().map(|text| section(text)));
+    }
+    if !is_over(message.notice) {
+        blocks.extend(sections(&found(message)).first().map(|text| section(text)));
     }
     if let Some(url) = message.incident_url.as_deref() {
         blocks.push(json!({
@@ -95,6 +100,18 @@ fn opening(message: &Message<'_>) -> String {
         lines.extend(next.iter().map(|text| line("☐", text)));
     }
     lines.join("\n")
+}
+
+/// What the diagnosis found, in every message until it is over: whoever opens the channel late reads the last one.
+fn found(message: &Message<'_>) -> String {
+    let found = message.found(MOST_FOUND);
+    let lines =
+        found.iter().map(|text| format!("\n• {}", Escape::Mrkdwn.escape(&shortened(text, LONGEST_LINE))));
+    if found.is_empty() {
+        String::new()
+    } else {
+        format!("*What runbookd found*{}", lines.collect::<String>())
+    }
 }
 
 /// The shape that goes with the word; people who see no colours see it too.

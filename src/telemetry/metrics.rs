@@ -75,6 +75,15 @@ pub struct ScalingLabels {
     pub reason: &'static str,
 }
 
+/// How a step of a diagnosis ended.
+#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct DiagnosisLabels {
+    /// The step's kind.
+    pub kind: &'static str,
+    /// `found`, or the failure's code.
+    pub outcome: &'static str,
+}
+
 /// Why something did not happen.
 #[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct ReasonLabels {
@@ -108,6 +117,8 @@ pub struct Metrics {
     pub scaling_actions: Family<ScalingLabels, Counter>,
     /// Wanted steps held, by reason; counted when a reason begins.
     pub scaling_held: Family<ReasonLabels, Counter>,
+    /// Steps of diagnoses that ended.
+    pub diagnosis_steps: Family<DiagnosisLabels, Counter>,
     /// Reloads, by outcome.
     pub reloads: Family<OutcomeLabels, Counter>,
     /// Whether the last reload was taken.
@@ -143,6 +154,7 @@ impl Default for Metrics {
             outbox_messages: Gauge::default(),
             scaling_actions: Family::default(),
             scaling_held: Family::default(),
+            diagnosis_steps: Family::default(),
             reloads: Family::default(),
             last_reload_successful: Gauge::default(),
             last_reload_timestamp: Gauge::default(),
@@ -180,6 +192,7 @@ impl Default for Metrics {
             "Wanted scaling steps held, counted when a reason begins",
             m.scaling_held.clone(),
         );
+        r.register("diagnosis_steps", "Steps of diagnoses that ended", m.diagnosis_steps.clone());
         r.register("config_reloads", "Reloads, by outcome", m.reloads.clone());
         let help = "Whether the last reload was taken";
         r.register("config_last_reload_successful", help, m.last_reload_successful.clone());

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use regex::Regex;
 use runbookd::telemetry::metrics::{
-    AlertLabels, ChannelLabels, FindingLabels, Metrics, NoticeLabels, OutcomeLabels, ReasonLabels,
-    ScalingLabels, StateLabels,
+    AlertLabels, ChannelLabels, DiagnosisLabels, FindingLabels, Metrics, NoticeLabels, OutcomeLabels,
+    ReasonLabels, ScalingLabels, StateLabels,
 };
 
 use crate::tree::{files, none, root, rust_files, text};
@@ -31,6 +31,7 @@ fn exported() -> Names {
     let scaling = ScalingLabels { axis: "horizontal", outcome: "planned", reason: "" };
     metrics.scaling_actions.get_or_create(&scaling).inc();
     metrics.scaling_held.get_or_create(&ReasonLabels { reason: "cooldown" }).inc();
+    metrics.diagnosis_steps.get_or_create(&DiagnosisLabels { kind: "query", outcome: "found" }).inc();
     metrics.reloads.get_or_create(&OutcomeLabels { outcome: "taken" }).inc();
     metrics.store_commits.get_or_create(&OutcomeLabels { outcome: "committed" }).inc();
     metrics.store_findings.get_or_create(&FindingLabels { finding: "lost_tail" }).inc();

@@ -10,6 +10,7 @@
 )]
 
 mod blind;
+mod diagnosed;
 mod http;
 mod life_cycle;
 mod power_loss;
@@ -41,9 +42,14 @@ async fn begin() -> Story {
 
 /// A world with a daemon in it, for what needs no story.
 async fn world() -> (Stage, Daemon) {
-    let stage = Stage::set(Path::new(SHIPPED), TimeScale::default()).await.unwrap();
+    let stage = stage().await;
     let daemon = start(&stage).await;
     (stage, daemon)
+}
+
+/// A world whose daemon is not started yet.
+async fn stage() -> Stage {
+    Stage::set(Path::new(SHIPPED), TimeScale::default()).await.unwrap()
 }
 
 /// A daemon on a stage.

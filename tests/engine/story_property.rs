@@ -369,6 +369,7 @@ fn moves(reports: &[Report]) -> Vec<String> {
         | Report::Scaling { .. }
         | Report::Held { .. }
         | Report::Sight { .. }
+        | Report::Diagnosed { .. }
         | Report::Trouble { .. } => None,
     });
     moved.collect()

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use runbookd::domain::diagnosis::Link;
 use runbookd::domain::labels::Labels;
 use runbookd::domain::notice::{Attempt, Communication, Facts, Notice, NoticeEvent};
 use runbookd::domain::template::Escape;
@@ -32,6 +33,11 @@ fn hostile(event: &NoticeEvent, channel: &str) -> Notice {
             acknowledged_by: Some(HOSTILE.into()),
             next_steps: vec![long.clone(); 40],
             runbook_url: Some("javascript:alert(1)".into()),
+            diagnosis: vec![HOSTILE.into()],
+            links: vec![
+                Link { name: HOSTILE.into(), url: "javascript:alert(2)".into() },
+                Link { name: HOSTILE.into(), url: "https://grafana.example.org/d".into() },
+            ],
             did: Some(long),
             ..told.facts
         },

@@ -8,6 +8,7 @@ use runbookd::config::secret::SecretSource;
 use runbookd::config::settings::{
     ChannelSettings, EmailSettings, PagerDutySettings, SlackSettings, SmtpTls, WebhookSettings,
 };
+use runbookd::domain::diagnosis::Link;
 use runbookd::domain::incident::{ActionTaken, IncidentState};
 use runbookd::domain::labels::Labels;
 use runbookd::domain::name::ChannelName;
@@ -159,6 +160,11 @@ pub(crate) fn notice(event: &NoticeEvent, channel: &str) -> Notice {
             did: chapter.did.map(Arc::from),
             labels: Labels::new([("service", "checkout"), ("namespace", "shop"), ("cluster", "eu1")]),
             runbook_url: Some("https://wiki.example.org/high-cpu".into()),
+            diagnosis: if matches!(event, NoticeEvent::Opened) { Vec::new() } else { found() },
+            links: vec![Link {
+                name: "Look at the dashboard".into(),
+                url: "https://grafana.example.org/d/shop?var-service=checkout&x=1".into(),
+            }],
             pages: chapter.pages,
             opened_revision: 1,
         },
@@ -171,6 +177,16 @@ pub(crate) fn notice(event: &NoticeEvent, channel: &str) -> Notice {
         recipients: runbookd::domain::notice::Recipients::Own,
         digest: None,
     }
+}
+
+/// What a diagnosis found.
+fn found() -> Vec<Arc<str>> {
+    let lines = [
+        "Review active processes: 3 series, the largest 0.94 checkout-7f9c-x2",
+        "Check error logs: checkout-7f9c-x2, 3 of 4 ready: panic: out of <memory> & time",
+        "Ask the service: nothing found, timed_out: no answer in time",
+    ];
+    lines.map(Arc::from).into()
 }
 
 pub(crate) fn addresses() -> Addresses {

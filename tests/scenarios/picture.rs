@@ -53,6 +53,7 @@ impl Picture {
                 | Report::Scaling { .. }
                 | Report::Held { .. }
                 | Report::Sight { .. }
+                | Report::Diagnosed { .. }
                 | Report::Trouble { .. } => None,
             })
             .collect();

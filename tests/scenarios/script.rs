@@ -55,6 +55,12 @@ pub(crate) enum Command {
         incident: String,
         by: String,
     },
+    /// `diagnosed INC-… "Review active processes" found "0.94 p1"`, `… fails timed_out`.
+    Diagnosed {
+        incident: String,
+        step: String,
+        outcome: Result<String, String>,
+    },
     ReloadRules(String),
     ReloadConfig(String),
     /// `channel email refuses`.
@@ -260,6 +266,11 @@ fn command(text: &str, lines: &[String], at: &mut usize) -> Result<Command, Stri
         ["resolve", incident, "by", by @ ..] => {
             Command::Resolve { incident: owned(incident), by: by.join(" ") }
         }
+        ["diagnosed", incident, ..] => {
+            let (step, outcome) =
+                diagnosed(text).ok_or("expected `\"step\" found \"…\"` or `\"step\" fails …`")?;
+            Command::Diagnosed { incident: owned(incident), step, outcome }
+        }
         ["reload", "rules"] => Command::ReloadRules(block(lines, at)),
         ["reload", "config"] => Command::ReloadConfig(block(lines, at)),
         ["channel", name, mood @ ..] => Command::Channel { name: owned(name), mood: mood.join(" ") },
@@ -279,6 +290,18 @@ fn command(text: &str, lines: &[String], at: &mut usize) -> Result<Command, Stri
         [metric, "empty"] => Command::Answers { metric: owned(metric), series: Vec::new() },
         _ => answers(text).ok_or("this is no command")?,
     })
+}
+
+/// `diagnosed INC-… "step" found "what"`, or `… "step" fails why`: the step and how it ended.
+fn diagnosed(text: &str) -> Option<(String, Result<String, String>)> {
+    let (_, rest) = text.split_once('"')?;
+    let (step, how) = rest.split_once('"')?;
+    let outcome = match how.trim().split_once(' ')? {
+        ("found", what) => Ok(what.strip_prefix('"')?.strip_suffix('"')?.to_owned()),
+        ("fails", why) => Err(why.to_owned()),
+        _ => return None,
+    };
+    Some((step.to_owned(), outcome))
 }
 
 /// `cpu_usage{service="checkout"} 95%, {service="cart"} 20%`.

@@ -9,10 +9,11 @@ use runbookd::config::settings::StoreSettings;
 use runbookd::config::{Sources, parse};
 use runbookd::daemon::running::plan as plan_of;
 use runbookd::domain::Timestamp;
+use runbookd::domain::diagnosis::{Attachment, Failed, Finding, Keep, StepFailure};
 use runbookd::domain::headline::headline;
 use runbookd::domain::incident::Happening;
 use runbookd::domain::labels::Labels;
-use runbookd::domain::name::{ChannelName, NoticeId, QueryId, TargetId};
+use runbookd::domain::name::{ChannelName, IncidentId, NoticeId, QueryId, TargetId};
 use runbookd::domain::notice::{Attempt, DeliveryReason, Notice};
 use runbookd::domain::observation::{Answer, Observation, QueryFailure, Round, Sample};
 use runbookd::domain::quantity::{self, Unit};
@@ -105,6 +106,7 @@ impl Stage {
             Command::Resolve { incident, by } => {
                 vec![Event::Resolve { incident: incident.as_str().into(), by: by.as_str().into() }]
             }
+            Command::Diagnosed { incident, step, outcome } => vec![self.diagnosed(incident, step, outcome)?],
             Command::ReloadRules(text) => {
                 self.rules.clone_from(text);
                 vec![self.reload()?]
@@ -232,7 +234,10 @@ impl Stage {
                 Report::Scaling { target, axis, state, change, evidence, .. } => {
                     lines.push(format!("{target} {axis} {}: {change}, {evidence}", state.as_str()));
                 }
-                Report::Alert { .. } | Report::Incident { .. } | Report::Trouble { .. } => {}
+                Report::Alert { .. }
+                | Report::Incident { .. }
+                | Report::Trouble { .. }
+                | Report::Diagnosed { .. } => {}
             }
         }
         lines.extend(picture.rests_since(&self.picture));
@@ -244,6 +249,7 @@ impl Stage {
             }
         }
         lines.extend(told(&self.news()).into_iter().map(|line| format!("{again}{line}")));
+        lines.extend(asked(&self.engine, effects).into_iter().map(|line| format!("{again}{line}")));
         for effect in effects {
             if let Effect::Write(action) = effect {
                 let if_still = &action.resource_version;
@@ -281,6 +287,8 @@ impl Stage {
                     Some(event) => waiting.push_back(event),
                     None => self.flying.push(*notice),
                 },
+                // The script says when a step ends.
+                Effect::Diagnose(_) => {}
                 Effect::Look(target) => {
                     let seen = self.cluster.look(&target);
                     waiting.push_back(Event::TargetSeen { target, seen });
@@ -327,6 +335,21 @@ impl Stage {
     fn reload(&mut self) -> Result<Event, String> {
         self.plan = plan(&self.config, &self.rules)?;
         Ok(Event::Reloaded(self.plan.clone()))
+    }
+
+    /// A step that was asked for ends.
+    fn diagnosed(&self, id: &str, text: &str, outcome: &Result<String, String>) -> Result<Event, String> {
+        let id = IncidentId::from(id);
+        let incident = self.engine.incident(&id).ok_or_else(|| format!("there is no incident {id}"))?;
+        let at = incident.diagnosis.iter().position(|step| *step.step == *text);
+        let at = at.ok_or_else(|| format!("{id} has no step `{text}`"))?;
+        let outcome = match outcome {
+            Ok(found) => Ok(Attachment::new(found, found, Keep::Beginning)),
+            Err(why) => Err(Failed::new(step_failure(why)?, "")),
+        };
+        let finding = Finding { at: self.now, took: Duration::from_millis(20), outcome };
+        let asked_at = incident.diagnosis[at].asked_at;
+        Ok(Event::Diagnosed { incident: id, step: at, asked_at, finding: Box::new(finding) })
     }
 
     fn target(&self, name: &str) -> Result<TargetId, String> {
@@ -393,6 +416,29 @@ fn told(notices: &[Notice]) -> Vec<String> {
         .into_iter()
         .map(|(verb, what, channels)| format!("{verb} {}: {what}", channels.join(", ")))
         .collect()
+}
+
+/// The steps among effects, a line each.
+fn asked(engine: &Engine, effects: &[Effect]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for effect in effects {
+        let Effect::Diagnose(run) = effect else { continue };
+        for (at, ask) in &run.steps {
+            let steps = engine.incident(&run.incident).map(|incident| &incident.diagnosis);
+            let step = steps.and_then(|steps| steps.get(*at));
+            let (words, kind) = step.map_or(("", ""), |step| (&*step.step, step.kind.as_str()));
+            lines.push(format!("diagnose {} \"{words}\" {kind} {}", run.incident, ask.words()));
+        }
+    }
+    lines
+}
+
+fn step_failure(word: &str) -> Result<StepFailure, String> {
+    use StepFailure as F;
+    [F::TimedOut, F::Unreachable, F::NotFound, F::Forbidden, F::RefusedHost, F::NotAvailable]
+        .into_iter()
+        .find(|failure| failure.as_str() == word)
+        .ok_or_else(|| format!("`{word}` is no failure of a step that a story needs"))
 }
 
 fn seen(value: &str, unit: Unit) -> Result<Observation, String> {
