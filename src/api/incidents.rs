@@ -85,7 +85,8 @@ pub(super) async fn acknowledge(
     body: Result<Json<By>, JsonRejection>,
 ) -> Result<Json<IncidentView>, Problem> {
     let by = who(changer, body)?;
-    change(&api, id, |incident| Event::Acknowledge { incident, by: by.into(), until: None }).await
+    change(&api, id, |incident| Event::Acknowledge { incident, by: by.into(), until: None, origin: None })
+        .await
 }
 
 pub(super) async fn resolve(

@@ -19,6 +19,8 @@ use crate::domain::template::Escape;
 
 use super::email::{self, Addresses};
 use super::render::{Message, Wording};
+use super::slack_bot::blocks::Words;
+use super::slack_bot::{self, PrivateError, SlackBot};
 use super::smtp::Mailer;
 use super::status::{Post, post};
 use super::{NotifyError, pagerduty, slack, webhook};
@@ -41,6 +43,7 @@ pub struct Channels {
 #[derive(Debug)]
 enum Channel {
     Slack(SlackSettings),
+    SlackBot(Box<SlackBot>),
     Email(Box<(Mailer, Addresses)>),
     PagerDuty(PagerDutySettings),
     Webhook(WebhookSettings),
@@ -83,6 +86,7 @@ impl Channels {
                 detail: format!("no channel `{}` is configured", notice.channel).into(),
             },
             Some(Channel::Slack(settings)) => self.slack(settings, notice).await,
+            Some(Channel::SlackBot(bot)) => self.slack_bot(bot, notice, None).await,
             Some(Channel::Email(mail)) => self.email(&mail.0, &mail.1, notice).await,
             Some(Channel::PagerDuty(settings)) => self.pagerduty(settings, notice).await,
             Some(Channel::Webhook(settings)) => self.webhook(settings, notice).await,
@@ -104,6 +108,24 @@ impl Channels {
             Ok(answer) => slack::judge(&answer),
             Err(attempt) => attempt,
         }
+    }
+
+    async fn slack_bot(&self, bot: &SlackBot, notice: &Notice, chart: Option<&[u8]>) -> Attempt {
+        let words = Words::new(&self.wording, notice);
+        bot.deliver(&self.client, &self.message(notice, Escape::Mrkdwn), &words, chart).await
+    }
+
+    /// Answers a click on a message of `channel` to the person who made it.
+    pub async fn answer_privately(
+        &self,
+        channel: &ChannelName,
+        response_url: &str,
+        text: &str,
+    ) -> Result<(), PrivateError> {
+        let Some(Channel::SlackBot(bot)) = self.by_name.get(channel) else {
+            return Err(PrivateError::Foreign);
+        };
+        slack_bot::answer_privately(&self.client, &bot.settings().api_url, response_url, text).await
     }
 
     async fn webhook(&self, settings: &WebhookSettings, notice: &Notice) -> Attempt {
@@ -191,6 +213,7 @@ impl Channel {
     fn new(name: &ChannelName, settings: &ChannelSettings) -> Result<Self, NotifyError> {
         Ok(match settings {
             ChannelSettings::Slack(slack) => Self::Slack(slack.clone()),
+            ChannelSettings::SlackBot(bot) => Self::SlackBot(Box::new(SlackBot::new(bot.clone()))),
             ChannelSettings::Email(email) => {
                 let addresses = Addresses::read(&email.from, &email.to)
                     .map_err(|address| NotifyError::Address { channel: name.clone(), address })?;

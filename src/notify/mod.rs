@@ -10,6 +10,7 @@ pub mod html;
 pub mod pagerduty;
 pub mod render;
 pub mod slack;
+pub mod slack_bot;
 pub mod smtp;
 pub mod status;
 pub mod webhook;

@@ -99,6 +99,7 @@ impl Stage {
                     incident: incident.as_str().into(),
                     by: by.as_str().into(),
                     until: None,
+                    origin: None,
                 }]
             }
             Command::Resolve { incident, by } => {
