@@ -10,20 +10,19 @@ use secrecy::ExposeSecret as _;
 use serde::Serialize;
 
 use crate::config::secret::SecretSource;
-use crate::config::settings::{
-    ChannelSettings, HeartbeatSettings, PagerDutySettings, SlackSettings, WebhookSettings,
-};
+use crate::config::settings::{ChannelSettings, HeartbeatSettings, SlackSettings, WebhookSettings};
 use crate::domain::name::ChannelName;
 use crate::domain::notice::{Attempt, Communication, DeliveryReason, Notice};
 use crate::domain::template::Escape;
 
 use super::email::{self, Addresses};
+use super::pager::Pager;
 use super::render::{Message, Wording};
 use super::slack_bot::blocks::Words;
 use super::slack_bot::{self, PrivateError, SlackBot};
 use super::smtp::Mailer;
 use super::status::{Post, post};
-use super::{NotifyError, pagerduty, slack, webhook};
+use super::{NotifyError, slack, webhook};
 
 /// How long one HTTP request may take.
 const REQUEST_WITHIN: Duration = Duration::from_secs(10);
@@ -45,7 +44,7 @@ enum Channel {
     Slack(SlackSettings),
     SlackBot(Box<SlackBot>),
     Email(Box<(Mailer, Addresses)>),
-    PagerDuty(PagerDutySettings),
+    PagerDuty(Box<Pager>),
     Webhook(WebhookSettings),
     Heartbeat(HeartbeatSettings),
 }
@@ -88,7 +87,9 @@ impl Channels {
             Some(Channel::Slack(settings)) => self.slack(settings, notice).await,
             Some(Channel::SlackBot(bot)) => self.slack_bot(bot, notice, None).await,
             Some(Channel::Email(mail)) => self.email(&mail.0, &mail.1, notice).await,
-            Some(Channel::PagerDuty(settings)) => self.pagerduty(settings, notice).await,
+            Some(Channel::PagerDuty(pager)) => {
+                pager.deliver(&self.client, &self.message(notice, Escape::Text)).await
+            }
             Some(Channel::Webhook(settings)) => self.webhook(settings, notice).await,
             Some(Channel::Heartbeat(settings)) => self.heartbeat(settings, notice).await,
         }
@@ -177,36 +178,6 @@ impl Channels {
             }
         }
     }
-
-    /// Sends every event; each states its whole meaning, so all are repeated where one was not accepted.
-    async fn pagerduty(&self, settings: &PagerDutySettings, notice: &Notice) -> Attempt {
-        let events = pagerduty::events(&self.message(notice, Escape::Text));
-        if events.is_empty() {
-            return Attempt::NothingToSend;
-        }
-        let routing_key = match settings.routing_key.read() {
-            Ok(key) => key,
-            Err(error) => return unread(&error.to_string()),
-        };
-        let secrets = [routing_key.expose_secret()];
-        let url = pagerduty::url(&settings.url);
-        let target = Post { url: &url, headers: &[], secrets: &secrets };
-        let mut outcome = Attempt::ACCEPTED;
-        for event in &events {
-            let body = encoded(&pagerduty::with_routing_key(event, routing_key.expose_secret()));
-            let attempt = match post(&self.client, target, body).await {
-                Ok(answer) => pagerduty::judge(&answer),
-                Err(attempt) => attempt,
-            };
-            match attempt {
-                // Until this one got through, the others have to wait: it may be the same reason for all.
-                Attempt::Failed { .. } => return attempt,
-                Attempt::Refused { .. } => outcome = attempt,
-                Attempt::Accepted { .. } | Attempt::NothingToSend => {}
-            }
-        }
-        outcome
-    }
 }
 
 impl Channel {
@@ -219,7 +190,7 @@ impl Channel {
                     .map_err(|address| NotifyError::Address { channel: name.clone(), address })?;
                 Self::Email(Box::new((Mailer::new(email.clone()), addresses)))
             }
-            ChannelSettings::PagerDuty(pagerduty) => Self::PagerDuty(pagerduty.clone()),
+            ChannelSettings::PagerDuty(pagerduty) => Self::PagerDuty(Box::new(Pager::new(pagerduty.clone()))),
             ChannelSettings::Webhook(webhook) => Self::Webhook(webhook.clone()),
         })
     }
