@@ -27,6 +27,7 @@ use crate::engine::state::State;
 use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
 
+use super::callbacks::callbacks;
 use super::deliver::Delivery;
 use super::observe::observe;
 use super::reload::{Folders, Reloader};
@@ -99,7 +100,7 @@ impl Daemon {
             Delivery::new(configured.clone(), core.clone(), metrics.clone(), stop.clone(), tasks.clone());
         let scaling = Scaling::new(configured.clone(), core.clone(), stop.clone(), tasks.clone());
         tasks.spawn(perform(effects, delivery, scaling, stop.clone()));
-        tasks.spawn(observe(configured, core.clone(), metrics.clone(), stop.clone()));
+        tasks.spawn(observe(configured.clone(), core.clone(), metrics.clone(), stop.clone()));
         tasks.spawn(tick(core.clone(), wakes, stop.clone()));
 
         let reloader = Reloader::new(options.folders, fingerprint, current, core.clone(), metrics.clone());
@@ -115,6 +116,7 @@ impl Daemon {
             stopping: stopping.clone(),
             listen: address,
             tokens_file,
+            callbacks: callbacks(configured, &tasks, stop.clone()),
         };
         let stopped = stop.clone();
         tasks.spawn(async move {
