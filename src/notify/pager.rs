@@ -89,6 +89,7 @@ impl Pager {
             }
             self.note(&notice.id, dedup_key, attempt);
         }
+        *self.progress() = Progress::default();
         outcome.unwrap_or(Attempt::Accepted { receipt })
     }
 

@@ -70,12 +70,16 @@ impl Reply {
 /// The incident's message, whole: the body of a post or of an edit without its place. The message is made with
 /// [`Escape::Mrkdwn`].
 pub fn root(message: &Message<'_>, words: &Words, clickable: bool) -> Value {
-    let mut blocks = vec![section(&head(message))];
+    let mut texts = Vec::new();
     // What is over loses height; the thread has the rest.
     if !is_over(message.notice) {
-        blocks.extend(sections(&words.opening, MOST_SECTIONS.0).iter().map(|text| section(text)));
+        texts.extend(sections(&words.opening, MOST_SECTIONS.0));
     }
-    blocks.extend(sections(&words.status, MOST_SECTIONS.1).iter().map(|text| section(text)));
+    texts.extend(sections(&words.status, MOST_SECTIONS.1));
+    let number = Escape::Mrkdwn.escape(message.notice.facts.incident_id.as_str());
+    let is_named = texts.iter().any(|text| text.contains(&number));
+    let mut blocks = vec![section(&head(message, if is_named { "" } else { &number }))];
+    blocks.extend(texts.iter().map(|text| section(text)));
     body(message, blocks, buttons(message, clickable))
 }
 
@@ -84,7 +88,8 @@ pub fn short_root(message: &Message<'_>, clickable: bool) -> Value {
     let status = format!("*Status:* {}", Escape::Mrkdwn.escape(&tamed(&message.status())));
     let mut buttons = buttons(message, clickable);
     buttons.retain(|button| button.get("url").is_none());
-    body(message, vec![section(&head(message)), section(&status)], buttons)
+    let number = Escape::Mrkdwn.escape(message.notice.facts.incident_id.as_str());
+    body(message, vec![section(&head(message, &number)), section(&status)], buttons)
 }
 
 /// A reply in the thread, without its place.
@@ -131,9 +136,8 @@ fn body(message: &Message<'_>, mut blocks: Vec<Value>, buttons: Vec<Value>) -> V
     })
 }
 
-fn head(message: &Message<'_>) -> String {
-    let number = Escape::Mrkdwn.escape(message.notice.facts.incident_id.as_str());
-    format!("{} {}\n{number}", sign(message), bold(message))
+fn head(message: &Message<'_>, number: &str) -> String {
+    format!("{} {}\n{number}", sign(message), bold(message)).trim_end().to_owned()
 }
 
 fn bold(message: &Message<'_>) -> String {
@@ -163,12 +167,11 @@ fn buttons(message: &Message<'_>, clickable: bool) -> Vec<Value> {
             first["style"] = "primary".into();
         }
         let mut resolve = button("resolve", "Resolve…");
-        let subject = shortened(&tamed(&notice.facts.subject_name), 100);
         resolve["confirm"] = json!({
             "title": {"type": "plain_text", "text": "Is it over?"},
             "text": {
                 "type": "plain_text",
-                "text": format!("{} about {subject} is told as resolved everywhere.", notice.facts.incident_id),
+                "text": format!("Everybody who was told of {} hears that it is over.", notice.facts.incident_id),
             },
             "confirm": {"type": "plain_text", "text": "Resolve"},
             "deny": {"type": "plain_text", "text": "Not yet"},
