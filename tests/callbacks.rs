@@ -15,6 +15,7 @@ use runbookd::config::settings::{ChannelSettings, SlackAllow, SlackBotSettings, 
 use runbookd::config::status::ReloadStatus;
 use runbookd::config::{Sources, parse};
 use runbookd::core::{Core, clock};
+use runbookd::daemon::running::plan;
 use runbookd::domain::incident::{Happening, Incident};
 use runbookd::domain::labels::Labels;
 use runbookd::domain::notice::Origin;
@@ -22,7 +23,6 @@ use runbookd::domain::observation::{Answer, Observation, Round, Sample};
 use runbookd::engine::Engine;
 use runbookd::engine::effect::Effect;
 use runbookd::engine::event::Event;
-use runbookd::engine::plan::Plan;
 use runbookd::notify::channels::Channels;
 use runbookd::store::Store;
 use runbookd::telemetry::metrics::{CallbackLabels, Metrics};
@@ -84,19 +84,14 @@ impl World {
         let loaded = parse(&Sources::from_texts(&[("c.yaml", CONFIG)], &[("r.yaml", RULES)])).unwrap();
         let query = loaded.rules.queries.keys().next().unwrap().clone();
         let communication = loaded.settings.communication.clone();
-        let plan = Arc::new(Plan {
-            rules: loaded.rules,
-            incident_types: loaded.settings.incident_types,
-            communication: loaded.settings.communication,
-            blind_after: loaded.settings.evaluation.blind_after,
-            scaling: loaded.settings.kubernetes_mode,
-        });
+        let plan = Arc::new(plan(&loaded.settings, loaded.rules));
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("store.db");
         let (store, _) = Store::open(&StoreSettings::Sqlite(path.clone())).unwrap();
         let metrics = Arc::new(Metrics::default());
         let engine = Engine::new(plan, clock::now());
-        let (core, mut effects, _) = Core::start(engine, Vec::new(), store, metrics.clone()).unwrap();
+        let started = Core::start(engine, Vec::new(), store, metrics.clone()).unwrap();
+        let (core, mut effects) = (started.core, started.effects);
 
         let labels = Labels::new([("service", "checkout")]);
         let answer = Answer::Series(vec![Sample { labels, seen: Observation::Value(0.95) }]);

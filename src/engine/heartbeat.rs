@@ -41,6 +41,7 @@ impl Engine {
             severity: Severity::Warning,
             state: IncidentState::Closed,
             acknowledged_by: None,
+            acknowledged_in: None,
             subject: subject.clone(),
             subject_name: "runbookd".into(),
             opened_by: "heartbeat".into(),

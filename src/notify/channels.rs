@@ -112,8 +112,8 @@ impl Channels {
     }
 
     async fn slack_bot(&self, bot: &SlackBot, notice: &Notice, chart: Option<&[u8]>) -> Attempt {
-        let words = Words::new(&self.wording, notice);
-        bot.deliver(&self.client, &self.message(notice, Escape::Mrkdwn), &words, chart).await
+        let message = self.message(notice, Escape::Mrkdwn);
+        bot.deliver(&self.client, &message, &Words::new(&self.wording, &message), chart).await
     }
 
     /// Answers a click on a message of `channel` to the person who made it.

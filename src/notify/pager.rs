@@ -22,13 +22,12 @@ pub struct Pager {
     progress: Mutex<Progress>,
 }
 
-/// What became of the events of the notice in flight, by dedup key. Lost at a restart, which repeats them: each states
-/// its whole meaning.
-#[derive(Debug, Default)]
-struct Progress {
-    notice: Option<NoticeId>,
-    ended: BTreeMap<String, Attempt>,
-}
+/// What became of the events of notices that are not through yet, by dedup key. Lost at a restart, which repeats them:
+/// each states its whole meaning.
+type Progress = BTreeMap<NoticeId, BTreeMap<String, Attempt>>;
+
+/// Of how many notices it is remembered; beyond it all is forgotten and some events are repeated.
+const MOST_NOTICES: usize = 1_000;
 
 impl Pager {
     /// An integration as it is configured.
@@ -89,21 +88,20 @@ impl Pager {
             }
             self.note(&notice.id, dedup_key, attempt);
         }
-        *self.progress() = Progress::default();
+        self.progress().remove(&notice.id);
         outcome.unwrap_or(Attempt::Accepted { receipt })
     }
 
     fn ended(&self, notice: &NoticeId, dedup_key: &str) -> Option<Attempt> {
-        let progress = self.progress();
-        progress.ended.get(dedup_key).filter(|_| progress.notice.as_ref() == Some(notice)).cloned()
+        self.progress().get(notice)?.get(dedup_key).cloned()
     }
 
     fn note(&self, notice: &NoticeId, dedup_key: &str, attempt: Attempt) {
         let mut progress = self.progress();
-        if progress.notice.as_ref() != Some(notice) {
-            *progress = Progress { notice: Some(notice.clone()), ended: BTreeMap::new() };
+        if progress.len() >= MOST_NOTICES && !progress.contains_key(notice) {
+            progress.clear();
         }
-        progress.ended.insert(dedup_key.to_owned(), attempt);
+        progress.entry(notice.clone()).or_default().insert(dedup_key.to_owned(), attempt);
     }
 
     fn progress(&self) -> MutexGuard<'_, Progress> {

@@ -29,7 +29,7 @@ fn body(channel: &str, event: &NoticeEvent) -> String {
         "slack" => pretty(&slack::body(&message(&notice, Escape::Mrkdwn))),
         "slack_bot" => {
             let message = message(&notice, Escape::Mrkdwn);
-            let words = Words::new(&Wording::new(&communication()).unwrap(), &notice);
+            let words = Words::new(&Wording::new(&communication()).unwrap(), &message);
             let kind = Reply::of(&notice);
             let reply = (kind != Reply::None).then(|| blocks::reply(&message, kind));
             pretty(&json!({"message": blocks::root(&message, &words, true), "reply": reply}))

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use runbookd::config::settings::{ChannelSettings, SlackAllow, SlackBotSettings};
+use runbookd::domain::digest::{Digest, DigestRow};
 use runbookd::domain::notice::{Attempt, Notice, NoticeEvent, Receipt};
 use runbookd::domain::severity::Severity;
 use runbookd::domain::template::Escape;
@@ -94,6 +95,7 @@ async fn an_incident_is_one_message_and_its_thread_the_timeline() {
         ("NOT", true),
         ("WARNING,", false),
         ("RESOLVED", true),
+        ("CRITICAL", true),
         ("CRITICAL", true),
     ];
     let seen: Vec<(&str, bool)> = seen.iter().map(|(word, broadcast)| (word.as_str(), *broadcast)).collect();
@@ -237,7 +239,7 @@ async fn a_chart_stands_in_the_thread_and_its_failure_costs_nothing() {
     let wording = Wording::new(&communication()).unwrap();
     let opening = notice(&NoticeEvent::Opened, NAME);
     let message = wording.message(&opening, Escape::Mrkdwn, Some(PUBLIC_URL));
-    let words = Words::new(&wording, &opening);
+    let words = Words::new(&wording, &message);
     let png = b"\x89PNG fixture".as_slice();
 
     let given =
@@ -279,4 +281,31 @@ async fn a_private_answer_goes_to_slack_and_nowhere_else() {
     let foreign = channels.answer_privately(&NAME.into(), &elsewhere.url(), "x").await;
     assert!(foreign.is_err());
     assert_eq!(elsewhere.journal.count(), 0);
+}
+
+#[tokio::test]
+async fn a_digest_is_one_message_of_its_own_without_buttons_that_act() {
+    let server = Slack::start().await.unwrap();
+    let channels = bot(settings(&server));
+    let told = notice(&NoticeEvent::Opened, NAME);
+    let row = |n: u32| DigestRow {
+        incident: format!("INC-20261123-{n:04}").into(),
+        event: NoticeEvent::Opened,
+        revision: 1,
+        page: true,
+        severity: Severity::Critical,
+        incident_type: "service_outage".into(),
+        what: format!("shop-{n} CPU 95 %").into(),
+        labels: told.facts.labels.clone(),
+        opened_at: told.created_at,
+    };
+    let span = (told.created_at, told.created_at);
+    let digest = Digest::new("D-0001".into(), (1..=200).map(row).collect(), span);
+    let told = Notice { event: NoticeEvent::Digest, digest: Some(Box::new(digest)), ..told };
+    assert_eq!(shown(&channels.deliver(&told).await), "accepted");
+    let (root, replies) = thread(&server);
+    assert!(root.text().starts_with("200 INCIDENTS in"), "{}", root.text());
+    assert!(root.body["blocks"].to_string().contains("and 190 more"));
+    assert_eq!((buttons(&root), replies.len()), (vec!["open_incident".to_owned()], 0));
+    assert!(server.journal.bodies().iter().all(|call| call.method == "chat.postMessage"));
 }

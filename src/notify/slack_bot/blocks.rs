@@ -28,8 +28,12 @@ pub struct Words {
 }
 
 impl Words {
-    /// The words of a notice.
-    pub fn new(wording: &Wording, notice: &Notice) -> Self {
+    /// The words of a message; a digest has its own.
+    pub fn new(wording: &Wording, message: &Message<'_>) -> Self {
+        let notice = message.notice;
+        if notice.digest.is_some() {
+            return Self { opening: String::new(), status: message.text.clone() };
+        }
         Self {
             opening: wording.opening(notice, Escape::Mrkdwn),
             status: wording.status(notice, Escape::Mrkdwn),
@@ -52,8 +56,11 @@ impl Reply {
     /// The reply of a notice.
     pub fn of(notice: &Notice) -> Self {
         match &notice.event {
-            NoticeEvent::Opened => Self::None,
-            NoticeEvent::Worsened { .. } | NoticeEvent::Reopened | NoticeEvent::Resolved => Self::Broadcast,
+            NoticeEvent::Opened | NoticeEvent::Digest | NoticeEvent::Heartbeat => Self::None,
+            NoticeEvent::Worsened { .. }
+            | NoticeEvent::Escalated { .. }
+            | NoticeEvent::Reopened
+            | NoticeEvent::Resolved => Self::Broadcast,
             NoticeEvent::NotScaled if notice.facts.severity == Severity::Critical => Self::Broadcast,
             // That it goes on is what the message itself says.
             NoticeEvent::StatusUpdate if notice.facts.did.is_none() => Self::None,
@@ -77,7 +84,7 @@ pub fn root(message: &Message<'_>, words: &Words, clickable: bool) -> Value {
     }
     texts.extend(sections(&words.status, MOST_SECTIONS.1));
     let number = Escape::Mrkdwn.escape(message.notice.facts.incident_id.as_str());
-    let is_named = texts.iter().any(|text| text.contains(&number));
+    let is_named = message.notice.digest.is_some() || texts.iter().any(|text| text.contains(&number));
     let mut blocks = vec![section(&head(message, if is_named { "" } else { &number }))];
     blocks.extend(texts.iter().map(|text| section(text)));
     body(message, blocks, buttons(message, clickable))
@@ -157,7 +164,7 @@ fn buttons(message: &Message<'_>, clickable: bool) -> Vec<Value> {
         })
     };
     let mut buttons = Vec::new();
-    if clickable && !is_over(notice) {
+    if clickable && !is_over(notice) && notice.digest.is_none() {
         let mut first = if notice.facts.acknowledged_by.is_some() {
             button("unacknowledge", "Unack")
         } else {

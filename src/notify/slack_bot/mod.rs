@@ -21,7 +21,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 
 use crate::config::settings::SlackBotSettings;
-use crate::domain::notice::{Attempt, DeliveryReason, Notice, Receipt};
+use crate::domain::notice::{Attempt, DeliveryReason, Notice, NoticeEvent, Receipt};
 
 use super::render::Message;
 use blocks::{Reply, Words};
@@ -148,7 +148,8 @@ impl Delivery<'_> {
     /// The incident's message where no receipt names it: an attempt that ended without an answer may have posted it.
     async fn lost_root(&self) -> Result<Option<Place>, Attempt> {
         let notice = self.message.notice;
-        if notice.event.is_initial() && !is_repeat(notice) {
+        let is_first = matches!(notice.event, NoticeEvent::Opened | NoticeEvent::Digest);
+        if is_first && !is_repeat(notice) {
             return Ok(None);
         }
         let ours = |payload: &Value| payload["incident"] == *notice.facts.uid && payload["kind"] == "root";

@@ -1,11 +1,16 @@
 //! Clicks on buttons, as Slack sends them to an app: a form with the field `payload`, signed with the app's secret.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::workspace::Message;
 use super::{APP_ID, Slack};
 use crate::signature::{Signed, hmac};
+
+/// No two clicks are the same, however fast they follow each other.
+static CLICKS: AtomicU64 = AtomicU64::new(1);
 
 /// Who clicks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,7 +66,7 @@ impl Slack {
                 "channel_id": channel_id,
                 "is_ephemeral": false,
             },
-            "trigger_id": "1.2.3",
+            "trigger_id": format!("1.2.{}", CLICKS.fetch_add(1, Ordering::Relaxed)),
             "team": {"id": "T0000000001", "domain": "world"},
             "channel": {"id": channel_id, "name": channel.trim_start_matches('#')},
             "message": message.body,
