@@ -10,6 +10,7 @@
 )]
 
 mod blind;
+mod callbacks;
 mod http;
 mod life_cycle;
 mod reload;
