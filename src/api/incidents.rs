@@ -123,7 +123,7 @@ pub(super) async fn acknowledge(
     let Taking { by, lasts } = said(body)?;
     let until = lasts.as_deref().map(ends).transpose()?;
     let by = name(changer, by)?;
-    change(&api, id, |incident| Event::Acknowledge { incident, by: by.into(), until }).await
+    change(&api, id, |incident| Event::Acknowledge { incident, by: by.into(), until, origin: None }).await
 }
 
 pub(super) async fn unacknowledge(

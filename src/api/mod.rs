@@ -1,6 +1,7 @@
 //! The HTTP surface: health, metrics, incidents, scaling, configuration. Owns routes, wire types and who may change
 //! what; asks the core for everything it shows.
 
+pub mod callbacks;
 mod configuration;
 mod guard;
 mod health;
@@ -54,6 +55,8 @@ pub struct Api {
     pub listen: SocketAddr,
     /// The file of API tokens.
     pub tokens_file: Option<PathBuf>,
+    /// What callbacks need of the configuration.
+    pub callbacks: callbacks::Callbacks,
 }
 
 impl Api {
@@ -79,8 +82,9 @@ impl Api {
             .route("/api/runbookd/v1/scaling", get(scaling::targets))
             .route("/api/runbookd/v1/config", get(configuration::status))
             .route("/api/runbookd/v1/config/reload", post(configuration::reload))
-            .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, "there is no such page") })
             .layer(RequestBodyLimitLayer::new(LARGEST_BODY))
+            .merge(callbacks::routes())
+            .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, "there is no such page") })
             .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, SLOWEST))
             .layer(CatchPanicLayer::new())
             .layer(SetResponseHeaderLayer::overriding(

@@ -31,6 +31,8 @@ type Question = Box<dyn FnOnce(&Engine) + Send>;
 
 enum Input {
     Event(Box<Event>),
+    /// The same, from somebody who waits for the commit.
+    Confirm(Box<Event>, oneshot::Sender<bool>),
     Ask(Question),
 }
 
@@ -87,6 +89,14 @@ impl Core {
         self.inputs.send(Input::Event(Box::new(event))).await.map_err(|_| Stopped)
     }
 
+    /// Hands in an event and waits until it is committed; `false` where that failed: then it is decided and lives in
+    /// memory only. For whoever must not answer before.
+    pub async fn confirm(&self, event: Event) -> Result<bool, Stopped> {
+        let (reply, answer) = oneshot::channel();
+        self.inputs.send(Input::Confirm(Box::new(event), reply)).await.map_err(|_| Stopped)?;
+        answer.await.map_err(|_| Stopped)
+    }
+
     /// Asks the engine something, after everything handed in before.
     pub async fn ask<T: Send + 'static>(
         &self,
@@ -127,12 +137,17 @@ impl Worker {
         while let Some(first) = waiting.blocking_recv() {
             let mut effects = Vec::new();
             let mut questions = Vec::new();
+            let mut confirmations = Vec::new();
             let mut next = Some(first);
             let mut taken = 0;
             while let Some(input) = next.take() {
                 taken += 1;
                 match input {
                     Input::Event(event) => effects.extend(self.engine.on(*event, clock::now())),
+                    Input::Confirm(event, reply) => {
+                        effects.extend(self.engine.on(*event, clock::now()));
+                        confirmations.push(reply);
+                    }
                     Input::Ask(question) => {
                         questions.push(question);
                         // A question is answered from committed state, so it ends the batch.
@@ -143,7 +158,11 @@ impl Worker {
                     next = waiting.try_recv().ok();
                 }
             }
-            self.settle(effects);
+            let committed = self.settle(effects);
+            for reply in confirmations {
+                // Whoever waited may have gone away meanwhile.
+                let _ = reply.send(committed);
+            }
             for question in questions {
                 question(&self.engine);
             }
@@ -152,8 +171,8 @@ impl Worker {
     }
 
     /// Commits what was decided and hands out what is to be done. What the commit says about the store may be a
-    /// trouble, which is decided on, committed and handed out likewise.
-    fn settle(&mut self, mut effects: Vec<Effect>) {
+    /// trouble, which is decided on, committed and handed out likewise. Says whether all of it is on record.
+    fn settle(&mut self, mut effects: Vec<Effect>) -> bool {
         let mut committed = self.commit();
         let troubles = std::mem::take(&mut self.troubles);
         if !troubles.is_empty() {
@@ -163,6 +182,7 @@ impl Worker {
             committed = self.commit();
         }
         self.hand_out(effects, committed);
+        committed
     }
 
     /// Without a commit people are paged all the same. The heart does not beat, and the cluster is not written to: a step that is nowhere on record

@@ -27,6 +27,7 @@ use crate::engine::state::State;
 use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
 
+use super::callbacks::callbacks;
 use super::deliver::Delivery;
 use super::diagnose::Diagnosis;
 use super::observe::observe;
@@ -102,7 +103,7 @@ impl Daemon {
         let diagnosis =
             Diagnosis::new(configured.clone(), scaling.cluster(), core.clone(), stop.clone(), tasks.clone());
         tasks.spawn(perform(effects, delivery, diagnosis, scaling, stop.clone()));
-        tasks.spawn(observe(configured, core.clone(), metrics.clone(), stop.clone()));
+        tasks.spawn(observe(configured.clone(), core.clone(), metrics.clone(), stop.clone()));
         tasks.spawn(tick(core.clone(), wakes, stop.clone()));
 
         let reloader = Reloader::new(options.folders, fingerprint, current, core.clone(), metrics.clone());
@@ -118,6 +119,7 @@ impl Daemon {
             stopping: stopping.clone(),
             listen: address,
             tokens_file,
+            callbacks: callbacks(configured, &tasks, stop.clone()),
         };
         let stopped = stop.clone();
         tasks.spawn(async move {

@@ -2,6 +2,7 @@
 //! them. Owns the composition and nothing else.
 
 pub mod app;
+mod callbacks;
 pub mod deliver;
 pub mod diagnose;
 pub mod observe;

@@ -73,7 +73,9 @@ impl Running {
 pub fn plan(settings: &Settings, rules: RuleSet) -> Plan {
     let policy = |channel: &ChannelSettings| match channel {
         // One message a second and channel: https://docs.slack.dev/apis/web-api/rate-limits
-        ChannelSettings::Slack(_) => LanePolicy { lanes: 1, pace: Duration::from_secs(1), digests: true },
+        ChannelSettings::Slack(_) | ChannelSettings::SlackBot(_) => {
+            LanePolicy { lanes: 1, pace: Duration::from_secs(1), digests: true }
+        }
         ChannelSettings::Email(_) => LanePolicy { lanes: 2, pace: Duration::ZERO, digests: true },
         ChannelSettings::PagerDuty(_) => LanePolicy { lanes: 4, pace: Duration::ZERO, digests: false },
         ChannelSettings::Webhook(_) => LanePolicy { lanes: 8, pace: Duration::ZERO, digests: false },

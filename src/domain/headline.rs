@@ -228,6 +228,7 @@ mod tests {
             severity: Severity::Critical,
             state: IncidentState::Open,
             acknowledged_by: None,
+            acknowledged_in: None,
             subject: Labels::new([("service", "checkout")]),
             subject_name: "checkout".into(),
             opened_by: "cpu_usage".into(),

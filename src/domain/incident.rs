@@ -13,7 +13,7 @@ use super::diagnosis::DiagnosisStep;
 use super::escalation::Escalation;
 use super::labels::{Fnv, Labels};
 use super::name::{ActionId, ChannelName, IncidentId, IncidentTypeName};
-use super::notice::{NoticeEvent, Receipt, Recipients};
+use super::notice::{NoticeEvent, Origin, Receipt, Recipients};
 use super::quantity::Unit;
 use super::response::ChecklistItem;
 use super::scaling::Axis;
@@ -133,6 +133,9 @@ pub struct Acknowledgement {
     /// When it ends unless it is renewed: then the incident is nobody's again.
     #[serde(default)]
     pub until: Option<Timestamp>,
+    /// Where it was done, if in a channel.
+    #[serde(default)]
+    pub origin: Option<Origin>,
 }
 
 /// What a channel was told about an incident.

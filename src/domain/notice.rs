@@ -131,6 +131,9 @@ pub struct Facts {
     pub state: IncidentState,
     /// Who took it.
     pub acknowledged_by: Option<Arc<str>>,
+    /// Where that was done, if in a channel: it need not be told so itself.
+    #[serde(default)]
+    pub acknowledged_in: Option<Origin>,
     /// The labels its alerts have in common.
     pub subject: Labels,
     /// The subject in one word: `checkout`.
@@ -227,6 +230,15 @@ fn union(one: &[Arc<str>], two: &[Arc<str>]) -> Vec<Arc<str>> {
     let mut all = one.to_vec();
     all.extend(two.iter().filter(|it| !one.contains(it)).cloned());
     all
+}
+
+/// Where a person did something: a channel, and the thing there that was touched, in the channel's own words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// The channel.
+    pub channel: ChannelName,
+    /// A `PagerDuty` alert's key, a Slack message's place. Opaque to everyone but the channel.
+    pub place: Arc<str>,
 }
 
 /// One message to one channel about one incident revision.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::domain::Timestamp;
 use crate::domain::diagnosis::Finding;
 use crate::domain::name::{ActionId, IncidentId, NoticeId, TargetId};
-use crate::domain::notice::Attempt;
+use crate::domain::notice::{Attempt, Origin};
 use crate::domain::observation::Round;
 use crate::domain::scaling::{ClusterFailure, WorkloadSnapshot};
 use crate::domain::trouble::Trouble;
@@ -31,6 +31,8 @@ pub enum Event {
         by: Arc<str>,
         /// When the acknowledgement ends, where it shall.
         until: Option<Timestamp>,
+        /// Where it was done, if in a channel.
+        origin: Option<Origin>,
     },
     /// A person gives an incident back.
     Unacknowledge {

@@ -35,6 +35,7 @@ impl Engine {
             severity: incident.severity,
             state: incident.state,
             acknowledged_by: incident.acknowledged.as_ref().map(|ack| ack.by.clone()),
+            acknowledged_in: incident.acknowledged.as_ref().and_then(|ack| ack.origin.clone()),
             subject: incident.subject.clone(),
             subject_name: incident.subject_name().into(),
             opened_by: opener.unwrap_or_else(|| incident.incident_type.as_str().into()),

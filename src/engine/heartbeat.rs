@@ -71,6 +71,7 @@ pub(super) fn facts(uid: &str, now: Timestamp) -> Facts {
         severity: Severity::Warning,
         state: IncidentState::Closed,
         acknowledged_by: None,
+        acknowledged_in: None,
         subject: subject.clone(),
         subject_name: "runbookd".into(),
         opened_by: "heartbeat".into(),

@@ -157,31 +157,26 @@ impl Engine {
     }
 
     /// A person took an incident.
-    pub(super) fn acknowledge(
-        &mut self,
-        id: &IncidentId,
-        by: &Arc<str>,
-        until: Option<Timestamp>,
-        now: Timestamp,
-    ) {
+    pub(super) fn acknowledge(&mut self, id: &IncidentId, fresh: Acknowledgement, now: Timestamp) {
         let Some(incident) = self.state.incidents.get_mut(id) else { return };
+        let by = fresh.by.clone();
         let known = incident.acknowledged.as_ref();
-        if !incident.state.is_active() || known.is_some_and(|known| known.by == *by && known.until == until) {
+        let renewed = known.is_some_and(|known| known.by == by);
+        if !incident.state.is_active() || (renewed && known.is_some_and(|known| known.until == fresh.until)) {
             return;
         }
-        let renewed = known.is_some_and(|known| known.by == *by);
-        incident.acknowledged = Some(Acknowledgement { by: by.clone(), at: now, until });
+        incident.acknowledged = Some(fresh);
         self.dirty.incidents.insert(id.clone());
         if renewed {
-            incident.note(now, by, Happening::Acknowledged);
+            incident.note(now, &by, Happening::Acknowledged);
             return;
         }
         if incident.state == IncidentState::Open {
             incident.move_to(IncidentState::Acknowledged);
         }
         incident.actions.push(ActionTaken { at: now, text: format!("acknowledged by {by}").into() });
-        incident.note(now, by, Happening::Acknowledged);
-        self.news.add(id, NoticeEvent::Acknowledged { by: by.clone() }, None);
+        incident.note(now, &by, Happening::Acknowledged);
+        self.news.add(id, NoticeEvent::Acknowledged { by }, None);
     }
 
     /// An incident is nobody's again.

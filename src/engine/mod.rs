@@ -37,7 +37,7 @@ use std::sync::Arc;
 use crate::domain::Timestamp;
 use crate::domain::alert::{Alert, AlertKey, AlertReason};
 use crate::domain::change::Change;
-use crate::domain::incident::Incident;
+use crate::domain::incident::{Acknowledgement, Incident};
 use crate::domain::labels::Labels;
 use crate::domain::name::{IncidentId, NoticeId, RuleId, TargetId};
 use crate::domain::notice::{Facts, Notice};
@@ -120,7 +120,9 @@ impl Engine {
             // What may leave leaves after every event.
             Event::Wake => {}
             Event::Reloaded(plan) => self.reload(plan, now),
-            Event::Acknowledge { incident, by, until } => self.acknowledge(&incident, &by, until, now),
+            Event::Acknowledge { incident, by, until, origin } => {
+                self.acknowledge(&incident, Acknowledgement { by, at: now, until, origin }, now);
+            }
             Event::Unacknowledge { incident, by } => self.unacknowledge(&incident, &by, false, now),
             Event::Note { incident, by, text } => self.note_by(&incident, &by, text, now),
             Event::Check { incident, step, done, by } => self.check(&incident, step, done, &by, now),

@@ -67,11 +67,7 @@ impl Wording {
             return digest_message(notice, digest, escape, public_url);
         }
         let template = if notice.event.is_initial() { &self.initial_alert } else { &self.status_update };
-        let values = values(notice, escape);
-        let (text, template_error) = match template.render_for(escape, &values) {
-            Ok(text) => (text, None),
-            Err(error) => (plain_words(&values, escape), Some(error)),
-        };
+        let (text, template_error) = filled(template, notice, escape);
         Message {
             notice,
             headline: headline(&notice.event, &notice.facts),
@@ -80,6 +76,18 @@ impl Wording {
             incident_url: public_url
                 .map(|base| format!("{}/incidents/{}", base.trim_end_matches('/'), notice.facts.incident_id)),
         }
+    }
+}
+
+impl Wording {
+    /// The opening's words with what is true now, for a place that always shows the whole incident.
+    pub fn opening(&self, notice: &Notice, escape: Escape) -> String {
+        filled(&self.initial_alert, notice, escape).0
+    }
+
+    /// The status' words, also where the notice is the opening.
+    pub fn status(&self, notice: &Notice, escape: Escape) -> String {
+        filled(&self.status_update, notice, escape).0
     }
 }
 
@@ -167,6 +175,14 @@ pub fn is_over(notice: &Notice) -> bool {
 /// A value of the world on one line and not longer than a message can take.
 pub fn tamed(text: &str) -> String {
     shortened(one_line(text).trim(), LONGEST_VALUE)
+}
+
+fn filled(template: &Template, notice: &Notice, escape: Escape) -> (String, Option<TemplateError>) {
+    let values = values(notice, escape);
+    match template.render_for(escape, &values) {
+        Ok(text) => (text, None),
+        Err(error) => (plain_words(&values, escape), Some(error)),
+    }
 }
 
 fn values(notice: &Notice, escape: Escape) -> BTreeMap<String, Insert> {

@@ -64,6 +64,15 @@ pub struct StateLabels {
     pub state: &'static str,
 }
 
+/// What became of a callback.
+#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct CallbackLabels {
+    /// `slack`, `pagerduty`.
+    pub source: &'static str,
+    /// The outcome's code.
+    pub outcome: &'static str,
+}
+
 /// How a scaling action moved.
 #[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct ScalingLabels {
@@ -109,6 +118,8 @@ pub struct Metrics {
     pub incidents: Family<StateLabels, Gauge>,
     /// Attempts to deliver notices.
     pub notices: Family<NoticeLabels, Counter>,
+    /// What Slack and PagerDuty sent.
+    pub callbacks: Family<CallbackLabels, Counter>,
     /// From the decision to the acceptance of a notice.
     pub notice_delay: Family<ChannelLabels, Histogram>,
     /// Notices decided and not delivered.
@@ -150,6 +161,7 @@ impl Default for Metrics {
             alerts: Family::default(),
             incidents: Family::default(),
             notices: Family::default(),
+            callbacks: Family::default(),
             notice_delay: Family::new_with_constructor(|| Histogram::new(DELAYS)),
             outbox_messages: Gauge::default(),
             scaling_actions: Family::default(),
@@ -183,6 +195,7 @@ impl Default for Metrics {
         r.register("alerts", "Alerts, by state and severity", m.alerts.clone());
         r.register("incidents", "Incidents, by state", m.incidents.clone());
         r.register("notices", "Attempts to deliver notices", m.notices.clone());
+        r.register("callbacks", "Callbacks of Slack and PagerDuty, by outcome", m.callbacks.clone());
         let help = "From the decision to the acceptance of a notice";
         r.register_with_unit("notice_delay", help, Unit::Seconds, m.notice_delay.clone());
         r.register("outbox_messages", "Notices decided and not yet delivered", m.outbox_messages.clone());

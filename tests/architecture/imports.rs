@@ -68,6 +68,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("prometheus_http_query", &["prometheus"]),
     ("promql_parser", &["config"]),
     ("reqwest", &["config", "kubernetes", "notify", "probe", "prometheus"]),
+    ("ring", &["api", "notify"]),
     ("rusqlite", &["store"]),
     ("serde_yaml", &["config"]),
     ("tower_http", &["api"]),

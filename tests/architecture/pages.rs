@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use regex::Regex;
 use runbookd::telemetry::metrics::{
-    AlertLabels, ChannelLabels, DiagnosisLabels, FindingLabels, Metrics, NoticeLabels, OutcomeLabels,
-    ReasonLabels, ScalingLabels, StateLabels,
+    AlertLabels, CallbackLabels, ChannelLabels, DiagnosisLabels, FindingLabels, Metrics, NoticeLabels,
+    OutcomeLabels, ReasonLabels, ScalingLabels, StateLabels,
 };
 
 use crate::tree::{files, none, root, rust_files, text};
@@ -27,6 +27,7 @@ fn exported() -> Names {
         .notices
         .get_or_create(&NoticeLabels { channel: channel(), outcome: "accepted", reason: "" })
         .inc();
+    metrics.callbacks.get_or_create(&CallbackLabels { source: "slack", outcome: "taken" }).inc();
     metrics.notice_delay.get_or_create(&ChannelLabels { channel: channel() }).observe(0.1);
     let scaling = ScalingLabels { axis: "horizontal", outcome: "planned", reason: "" };
     metrics.scaling_actions.get_or_create(&scaling).inc();

@@ -10,6 +10,7 @@
 )]
 
 mod blind;
+mod callbacks;
 mod diagnosed;
 mod http;
 mod life_cycle;

@@ -235,9 +235,12 @@ impl Watched {
             }
             Turn::Fail { metric } => round(*metric, Answer::Failed(QueryFailure::TimedOut))?,
             Turn::Wait => Event::Tick,
-            Turn::Acknowledge(which) => {
-                Event::Acknowledge { incident: self.pick(*which)?, by: "Ana".into(), until: None }
-            }
+            Turn::Acknowledge(which) => Event::Acknowledge {
+                incident: self.pick(*which)?,
+                by: "Ana".into(),
+                until: None,
+                origin: None,
+            },
             Turn::Resolve(which) => Event::Resolve { incident: self.pick(*which)?, by: "Ana".into() },
             Turn::Attempt(which, attempt) => {
                 let waiting: Vec<NoticeId> = self.engine.outbox().map(|(id, _)| id.clone()).collect();

@@ -13,7 +13,7 @@ use world::slack::Slack;
 use world::smtp::{Options, Security, Smtp};
 use world::webhook::Webhook;
 
-use crate::story::{channels, communication, events, mail_server, notice, pagerduty, slack, webhook};
+use crate::story::{channels, communication, events, mail_server, notice, pagerduty, shown, slack, webhook};
 
 const HOSTILE: &str =
     "<!channel> <http://evil.example|x> <script>alert(1)</script> 🛑\r\nBcc: spy@evil.example\r\n\r\n";
@@ -64,6 +64,34 @@ async fn slack_takes_hostile_labels_and_nobody_is_mentioned() {
 }
 
 #[tokio::test]
+async fn a_bot_takes_hostile_labels_and_nobody_is_mentioned() {
+    let server = Slack::start().await.unwrap();
+    let settings = crate::slack_bot::settings(&server);
+    let channels = channels("slack", runbookd::config::settings::ChannelSettings::SlackBot(settings));
+    let mut receipt = None;
+    for event in events() {
+        let told = Notice { receipt: receipt.clone(), ..hostile(&event, "slack") };
+        let attempt = channels.deliver(&told).await;
+        let Attempt::Accepted { receipt: given } = attempt else { panic!("{event}: {attempt:?}") };
+        receipt = given;
+    }
+    let all = server.journal.bodies();
+    assert!(
+        all.iter().all(|call| !call.method.starts_with("conversations")),
+        "nothing was refused or sought"
+    );
+    assert_eq!(all.len(), 2 * events().len() - 1, "nothing had to be shortened");
+    for call in all {
+        let text = call.body.to_string();
+        assert!(
+            !text.contains("<!channel") && !text.contains("<http") && !text.contains("<script"),
+            "{text}"
+        );
+        assert!(text.contains("&lt;!channel&gt;") && !text.contains("javascript:"));
+    }
+}
+
+#[tokio::test]
 async fn mail_takes_hostile_labels_and_no_header_is_forged() {
     let server = Smtp::start(Options { security: Security::Plain, login: None }).await.unwrap();
     let settings = runbookd::config::settings::ChannelSettings::Email(mail_server(server.address()));
@@ -92,7 +120,7 @@ async fn pagerduty_and_webhooks_take_hostile_labels() {
     for event in
         [NoticeEvent::Opened, NoticeEvent::Acknowledged { by: HOSTILE.into() }, NoticeEvent::Resolved]
     {
-        assert_eq!(paging.deliver(&hostile(&event, "pagerduty")).await, Attempt::ACCEPTED, "{event}");
+        assert_eq!(shown(&paging.deliver(&hostile(&event, "pagerduty")).await), "accepted", "{event}");
         assert_eq!(hooking.deliver(&hostile(&event, "audit")).await, Attempt::ACCEPTED, "{event}");
     }
     let summary = pager.journal.bodies()[0]["payload"]["summary"].as_str().unwrap().to_owned();

@@ -7,4 +7,6 @@ mod answers;
 mod bodies;
 mod hostile;
 mod mail;
+mod pager;
+mod slack_bot;
 mod story;

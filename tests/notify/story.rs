@@ -142,6 +142,7 @@ pub(crate) fn notice(event: &NoticeEvent, channel: &str) -> Notice {
             severity: if eased { Severity::Warning } else { Severity::Critical },
             state: chapter.state,
             acknowledged_by: acknowledged.then(|| Arc::from("Ana")),
+            acknowledged_in: None,
             subject: Labels::new([("service", "checkout"), ("namespace", "shop")]),
             subject_name: "checkout".into(),
             opened_by: "cpu_usage".into(),
@@ -202,7 +203,11 @@ pub(crate) fn slack(url: String) -> ChannelSettings {
 }
 
 pub(crate) fn pagerduty(url: String) -> ChannelSettings {
-    ChannelSettings::PagerDuty(PagerDutySettings { routing_key: secret(ROUTING_KEY), url: url.into() })
+    ChannelSettings::PagerDuty(PagerDutySettings {
+        routing_key: secret(ROUTING_KEY),
+        webhook_secrets: Vec::new(),
+        url: url.into(),
+    })
 }
 
 pub(crate) fn webhook(url: String) -> ChannelSettings {

@@ -98,7 +98,7 @@ impl Stage {
             Command::Acknowledge { incident, by, lasts } => {
                 let until = lasts.and_then(|lasts| self.now.checked_add(lasts).ok());
                 let (incident, by) = (incident.as_str().into(), by.as_str().into());
-                vec![Event::Acknowledge { incident, by, until }]
+                vec![Event::Acknowledge { incident, by, until, origin: None }]
             }
             Command::Unacknowledge { incident, by } => {
                 vec![Event::Unacknowledge { incident: incident.as_str().into(), by: by.as_str().into() }]
