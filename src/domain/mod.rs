@@ -12,6 +12,7 @@ pub mod escalation;
 pub mod headline;
 pub mod incident;
 pub mod labels;
+pub mod matcher;
 pub mod name;
 pub mod notice;
 pub mod observation;
