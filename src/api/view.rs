@@ -218,6 +218,12 @@ fn words(what: &Happening) -> (&'static str, String) {
             ("escalation_exhausted", "nobody took it and nobody is left to wake".into())
         }
         Happening::PassedOn { from, to } => ("passed_on", format!("{from} failed, so {to} is told")),
+        Happening::Held { why, event: Some(event) } => ("held", format!("{event} is not told: {why}")),
+        Happening::Held { why, event: None } => ("held", why.to_string()),
+        Happening::Released { why } => ("released", why.ended().into()),
+        Happening::SilenceEnding { at, .. } => {
+            ("silence_ending", format!("the silence ends at {}", at.strftime("%H:%M UTC")))
+        }
         Happening::Scaling { axis, text, .. } => ("scaling", format!("{axis}: {text}")),
         Happening::NotScaled { text, .. } => ("not_scaled", text.to_string()),
         Happening::Resolved => ("resolved", "it is over".into()),

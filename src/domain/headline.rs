@@ -166,7 +166,7 @@ impl Line<'_> {
                     Some(step) => format!(" · next: {}", one_line(step)),
                     None => String::new(),
                 };
-                format!("{severity} {subject}: {what}{limit} · since {since}{next}")
+                format!("{severity} {subject}: {what}{limit} · since {since}{did}{next}")
             }
             NoticeEvent::Resolved => {
                 let lasted = between(facts.opened_at, facts.resolved_at.unwrap_or(facts.opened_at));
@@ -278,7 +278,7 @@ mod tests {
                 "SCALED checkout: 4 → 6 · verified by 03:17 UTC",
                 "NOT SCALED checkout: scaling 4 → 6",
                 "ACK checkout by Ana · CPU still 95 % (limit 90 %)",
-                "CRITICAL checkout: CPU 95 % (limit 90 %) · since 03:11 UTC · next: Roll back",
+                "CRITICAL checkout: CPU 95 % (limit 90 %) · since 03:11 UTC · scaling 4 → 6 · next: Roll back",
                 "RESOLVED checkout: CPU 95 % · lasted 22m · scaling 4 → 6",
                 "CRITICAL again checkout: CPU 95 % (limit 90 %) · scaling 4 → 6",
             ]

@@ -24,6 +24,7 @@ pub mod rule;
 pub mod scaling;
 pub mod severity;
 pub mod silence;
+pub mod suppression;
 pub mod template;
 pub mod time_interval;
 pub mod trouble;

@@ -47,6 +47,34 @@ impl fmt::Display for SilenceState {
     }
 }
 
+/// What became of a silence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SilenceMove {
+    /// Somebody made it.
+    Made,
+    /// Somebody changed it.
+    Changed,
+    /// Somebody ended it before its time.
+    Ended,
+    /// It is about to end while it holds something back.
+    Ending,
+    /// It is over for so long that it is forgotten.
+    Forgotten,
+}
+
+impl SilenceMove {
+    /// The word used in logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Made => "made",
+            Self::Changed => "changed",
+            Self::Ended => "ended",
+            Self::Ending => "ending",
+            Self::Forgotten => "forgotten",
+        }
+    }
+}
+
 /// Why a silence is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SilenceFault {

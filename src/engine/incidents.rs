@@ -345,6 +345,7 @@ impl Engine {
             resolved_at: None,
             revision: 0,
             told: BTreeMap::new(),
+            held: None,
             checklist: initial.chain(opening.checklist).collect(),
             actions: Vec::new(),
             escalation: None,

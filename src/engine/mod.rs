@@ -27,6 +27,7 @@ mod rounds;
 mod scaling;
 mod sight;
 pub mod state;
+mod suppress;
 mod trouble;
 
 use std::collections::BTreeMap;
@@ -52,6 +53,7 @@ use plan::Plan;
 use report::Report;
 use sight::Sight;
 use state::{Dirty, State};
+use suppress::Suppressor;
 
 /// The whole decision maker: its state and the plan it decides by.
 #[derive(Debug)]
@@ -68,6 +70,7 @@ pub struct Engine {
     late_at: Option<Timestamp>,
     /// The rest after the last heartbeat.
     beaten: Option<Rest>,
+    suppressor: Suppressor,
     dirty: Dirty,
     effects: Vec<Effect>,
     reports: Vec<Report>,
@@ -92,12 +95,14 @@ impl Engine {
             lanes: Lanes::default(),
             late_at: None,
             beaten: None,
+            suppressor: Suppressor::default(),
             dirty: Dirty::default(),
             effects: Vec::new(),
             reports: Vec::new(),
         };
         engine.state.rebuild_index();
         engine.sight.restore(&engine.state);
+        engine.rebuild_inhibitors();
         engine.resume();
         engine.adopt(now);
         engine.publish(now);
@@ -120,6 +125,8 @@ impl Engine {
             Event::Check { incident, step, done, by } => self.check(&incident, step, done, &by, now),
             Event::Trouble { trouble, detail } => self.trouble(trouble, detail, now),
             Event::Resolve { incident, by } => self.resolve_by_hand(&incident, &by, now),
+            Event::Silence(silence) => self.silence(*silence, now),
+            Event::ExpireSilence { id, by } => self.expire_silence(&id, &by, now),
             Event::Attempted { notice, attempt } => self.attempted(&notice, attempt, now),
             Event::TargetSeen { target, seen } => self.target_seen(&target, seen, now),
             Event::Written { action, outcome } => self.written(&action, outcome, now),
@@ -146,6 +153,7 @@ impl Engine {
 
     fn tick(&mut self, now: Timestamp) {
         self.check_sight(now);
+        self.end_suppressions(now);
         self.update_incidents(now);
         self.escalate(now);
         self.pass_on_late_pages(now);

@@ -101,6 +101,8 @@ pub struct Metrics {
     pub scaling_actions: Family<ScalingLabels, Counter>,
     /// Wanted steps held, by reason; counted when a reason begins.
     pub scaling_held: Family<ReasonLabels, Counter>,
+    /// Incidents that nobody is told of, by reason; counted when a reason begins.
+    pub incidents_held: Family<ReasonLabels, Counter>,
     /// Reloads, by outcome.
     pub reloads: Family<OutcomeLabels, Counter>,
     /// Whether the last reload was taken.
@@ -130,6 +132,7 @@ impl Default for Metrics {
             outbox_messages: Gauge::default(),
             scaling_actions: Family::default(),
             scaling_held: Family::default(),
+            incidents_held: Family::default(),
             reloads: Family::default(),
             last_reload_successful: Gauge::default(),
             last_reload_timestamp: Gauge::default(),
@@ -164,6 +167,8 @@ impl Default for Metrics {
             "Wanted scaling steps held, counted when a reason begins",
             m.scaling_held.clone(),
         );
+        let help = "Incidents that nobody is told of, counted when a reason begins";
+        r.register("incidents_held", help, m.incidents_held.clone());
         r.register("config_reloads", "Reloads, by outcome", m.reloads.clone());
         let help = "Whether the last reload was taken";
         r.register("config_last_reload_successful", help, m.last_reload_successful.clone());

@@ -369,6 +369,8 @@ fn moves(reports: &[Report]) -> Vec<String> {
         | Report::Scaling { .. }
         | Report::Held { .. }
         | Report::Sight { .. }
+        | Report::Suppressed { .. }
+        | Report::Silence { .. }
         | Report::Trouble { .. } => None,
     });
     moved.collect()

@@ -53,6 +53,8 @@ impl Picture {
                 | Report::Scaling { .. }
                 | Report::Held { .. }
                 | Report::Sight { .. }
+                | Report::Suppressed { .. }
+                | Report::Silence { .. }
                 | Report::Trouble { .. } => None,
             })
             .collect();
