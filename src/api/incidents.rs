@@ -120,7 +120,12 @@ async fn find(api: &Api, id: &str) -> Result<IncidentView, Problem> {
 /// The token's name is whom a change is written down for; without a token people say who they are.
 fn who(changer: Changer, body: Result<Json<By>, JsonRejection>) -> Result<String, Problem> {
     let Json(said) = body.map_err(|error| Problem::new(StatusCode::BAD_REQUEST, error.body_text()))?;
-    let name = changer.name.or(said.by).unwrap_or_else(|| "api".into());
+    signed(changer, said.by)
+}
+
+/// The name that a change is signed with.
+pub(super) fn signed(changer: Changer, said: Option<String>) -> Result<String, Problem> {
+    let name = changer.name.or(said).unwrap_or_else(|| "api".into());
     let name: String = name.trim().chars().filter(|c| !c.is_control()).collect();
     if name.is_empty() || name.chars().count() > LONGEST_NAME {
         return Err(Problem::new(StatusCode::BAD_REQUEST, "`by` must be a name of 1 to 100 characters"));

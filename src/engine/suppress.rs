@@ -4,7 +4,7 @@
 //! An incident is held back while all its firing alerts are. It is opened, numbered, shown and scaled for all the same;
 //! its pages and updates are left out. What channels were told as open they are told as over, held back or not.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::domain::Timestamp;
@@ -28,6 +28,8 @@ pub(super) struct Suppressor {
     inhibitors: Inhibitors,
     /// Incidents whose silence is about to end: their channels are told so, though they are held back.
     ending: BTreeSet<IncidentId>,
+    /// What held back the incidents that nothing holds back any more, until what was missed is told.
+    released: BTreeMap<IncidentId, Hold>,
 }
 
 // === commands and timers ===
@@ -172,6 +174,7 @@ impl Engine {
         }
         self.suppressor.ending.remove(id);
         let held = self.state.incidents.get_mut(id).and_then(|incident| incident.held.take());
+        let held = held.or_else(|| self.suppressor.released.remove(id));
         match held.filter(|_| !is_over) {
             None => as_it_is(self.audience(id, event)),
             Some(hold) => {
@@ -200,7 +203,7 @@ impl Engine {
     /// Holds an incident back, or goes on doing so. The timeline has a line for each new reason and each page left out.
     fn hold_back(&mut self, id: &IncidentId, why: Suppression, event: Option<&NoticeEvent>, now: Timestamp) {
         let Some(incident) = self.state.incidents.get_mut(id) else { return };
-        let known = incident.held.take();
+        let known = incident.held.take().or_else(|| self.suppressor.released.remove(id));
         let is_news = known.as_ref().is_none_or(|known| known.why != why);
         let page = event.filter(|event| event.is_page());
         let hold = match known {
@@ -220,10 +223,11 @@ impl Engine {
 
     /// Nothing holds the incident back any more: that is news, and the desk tells each channel what it missed.
     fn release(&mut self, id: &IncidentId) {
-        let held = self.state.incidents.get(id).and_then(|incident| incident.held.as_ref());
+        let held = self.state.incidents.get_mut(id).and_then(|incident| incident.held.take());
         if let Some(hold) = held {
-            let did = hold.why.ended().into();
-            self.news.add(id, NoticeEvent::StatusUpdate, Some(did));
+            self.news.add(id, NoticeEvent::StatusUpdate, Some(hold.why.ended().into()));
+            self.suppressor.released.insert(id.clone(), hold);
+            self.dirty.incidents.insert(id.clone());
         }
     }
 }
