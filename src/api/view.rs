@@ -33,9 +33,19 @@ pub(super) struct IncidentView {
     pub(super) opened_at: String,
     pub(super) acknowledged_by: Option<String>,
     pub(super) resolved_at: Option<String>,
+    /// Why nobody is told of it, where that is so.
+    pub(super) held: Option<HoldView>,
     pub(super) checklist: Vec<ChecklistView>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) timeline: Option<Vec<TimelineView>>,
+}
+
+/// Why nobody is told of an incident.
+#[derive(Debug, Serialize)]
+pub(super) struct HoldView {
+    pub(super) reason: &'static str,
+    pub(super) text: String,
+    pub(super) since: String,
 }
 
 /// An alert of an incident.
@@ -132,6 +142,11 @@ impl IncidentView {
             opened_at: incident.opened_at.to_string(),
             acknowledged_by: incident.acknowledged.as_ref().map(|ack| ack.by.to_string()),
             resolved_at: incident.resolved_at.map(|at| at.to_string()),
+            held: incident.held.as_ref().map(|hold| HoldView {
+                reason: hold.why.as_str(),
+                text: hold.why.to_string(),
+                since: hold.since.to_string(),
+            }),
             checklist: incident
                 .checklist
                 .iter()
