@@ -55,6 +55,8 @@ fn rule(number: usize) -> Rule {
         summary: None,
         impact: None,
         runbook_url: None,
+        mute_time_intervals: Vec::new(),
+        active_time_intervals: Vec::new(),
         source: "bench".into(),
     }
 }

@@ -122,7 +122,7 @@ pub(super) async fn acknowledge(
 ) -> Result<Json<IncidentView>, Problem> {
     let Taking { by, lasts } = said(body)?;
     let until = lasts.as_deref().map(ends).transpose()?;
-    let by = name(changer, by)?;
+    let by = signed(changer, by)?;
     change(&api, id, |incident| Event::Acknowledge { incident, by: by.into(), until, origin: None }).await
 }
 
@@ -143,7 +143,7 @@ pub(super) async fn note(
     body: Result<Json<Noting>, JsonRejection>,
 ) -> Result<Json<IncidentView>, Problem> {
     let Noting { by, text } = said(body)?;
-    let by = name(changer, by)?;
+    let by = signed(changer, by)?;
     let text = text.trim();
     if text.is_empty() || text.chars().count() > LONGEST_NOTE {
         let detail = format!("`text` must have 1 to {LONGEST_NOTE} characters");
@@ -159,7 +159,7 @@ pub(super) async fn check(
     body: Result<Json<Checking>, JsonRejection>,
 ) -> Result<Json<IncidentView>, Problem> {
     let Checking { by, done } = said(body)?;
-    let by = name(changer, by)?;
+    let by = signed(changer, by)?;
     if find(&api, &id).await?.checklist.len() <= step {
         let detail = format!("the checklist of {id} has no step {step}; the first is 0");
         return Err(Problem::new(StatusCode::NOT_FOUND, detail));
@@ -202,11 +202,11 @@ fn said<T>(body: Result<Json<T>, JsonRejection>) -> Result<T, Problem> {
 }
 
 fn who(changer: Changer, body: Result<Json<By>, JsonRejection>) -> Result<String, Problem> {
-    name(changer, said(body)?.by)
+    signed(changer, said(body)?.by)
 }
 
 /// The token's name is whom a change is written down for; without a token people say who they are.
-fn name(changer: Changer, by: Option<String>) -> Result<String, Problem> {
+pub(super) fn signed(changer: Changer, by: Option<String>) -> Result<String, Problem> {
     let name = changer.name.or(by).unwrap_or_else(|| "api".into());
     let name: String = name.trim().chars().filter(|c| !c.is_control()).collect();
     if name.is_empty() || name.chars().count() > LONGEST_NAME {

@@ -9,6 +9,7 @@ mod incidents;
 mod page;
 mod problem;
 mod scaling;
+mod silences;
 mod view;
 
 use std::net::SocketAddr;
@@ -79,6 +80,8 @@ impl Api {
             .route("/api/runbookd/v1/incidents/{id}/notes", post(incidents::note))
             .route("/api/runbookd/v1/incidents/{id}/checklist/{step}", post(incidents::check))
             .route("/api/runbookd/v1/incidents/{id}/resolve", post(incidents::resolve))
+            .route("/api/runbookd/v1/silences", get(silences::list).post(silences::put))
+            .route("/api/runbookd/v1/silences/{id}", get(silences::one).delete(silences::expire))
             .route("/api/runbookd/v1/scaling", get(scaling::targets))
             .route("/api/runbookd/v1/config", get(configuration::status))
             .route("/api/runbookd/v1/config/reload", post(configuration::reload))

@@ -34,12 +34,22 @@ pub(super) struct IncidentView {
     pub(super) opened_at: String,
     pub(super) acknowledged_by: Option<String>,
     pub(super) resolved_at: Option<String>,
+    /// Why nobody is told of it, where that is so.
+    pub(super) held: Option<HoldView>,
     pub(super) checklist: Vec<ChecklistView>,
     pub(super) links: Vec<LinkView>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) diagnosis: Option<Vec<DiagnosisView>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) timeline: Option<Vec<TimelineView>>,
+}
+
+/// Why nobody is told of an incident.
+#[derive(Debug, Serialize)]
+pub(super) struct HoldView {
+    pub(super) reason: &'static str,
+    pub(super) text: String,
+    pub(super) since: String,
 }
 
 /// An alert of an incident.
@@ -161,6 +171,11 @@ impl IncidentView {
             opened_at: incident.opened_at.to_string(),
             acknowledged_by: incident.acknowledged.as_ref().map(|ack| ack.by.to_string()),
             resolved_at: incident.resolved_at.map(|at| at.to_string()),
+            held: incident.held.as_ref().map(|hold| HoldView {
+                reason: hold.why.as_str(),
+                text: hold.why.to_string(),
+                since: hold.since.to_string(),
+            }),
             checklist: incident
                 .checklist
                 .iter()
@@ -283,6 +298,12 @@ fn words(what: &Happening) -> (&'static str, String) {
             ("escalation_exhausted", "nobody took it and nobody is left to wake".into())
         }
         Happening::PassedOn { from, to } => ("passed_on", format!("{from} failed, so {to} is told")),
+        Happening::Held { why, event: Some(event) } => ("held", format!("{event} is not told: {why}")),
+        Happening::Held { why, event: None } => ("held", why.to_string()),
+        Happening::Released { why } => ("released", why.ended().into()),
+        Happening::SilenceEnding { at, .. } => {
+            ("silence_ending", format!("the silence ends at {}", at.strftime("%H:%M UTC")))
+        }
         Happening::Scaling { axis, text, .. } => ("scaling", format!("{axis}: {text}")),
         Happening::NotScaled { text, .. } => ("not_scaled", text.to_string()),
         Happening::Resolved => ("resolved", "it is over".into()),

@@ -12,12 +12,13 @@ use super::alert::{AlertKey, has_passed};
 use super::diagnosis::DiagnosisStep;
 use super::escalation::Escalation;
 use super::labels::{Fnv, Labels};
-use super::name::{ActionId, ChannelName, IncidentId, IncidentTypeName};
+use super::name::{ActionId, ChannelName, IncidentId, IncidentTypeName, SilenceId};
 use super::notice::{NoticeEvent, Origin, Receipt, Recipients};
 use super::quantity::Unit;
 use super::response::ChecklistItem;
 use super::scaling::Axis;
 use super::severity::Severity;
+use super::suppression::{Hold, Suppression};
 
 /// How long after its resolution a re-fire reopens an incident instead of opening another.
 pub const REOPEN_WITHIN: Duration = Duration::from_secs(10 * 60);
@@ -187,6 +188,9 @@ pub struct Incident {
     pub revision: u32,
     /// What each channel was told.
     pub told: BTreeMap<ChannelName, Told>,
+    /// Why nobody is told of it at present, where that is so.
+    #[serde(default)]
+    pub held: Option<Hold>,
     /// What is to be done.
     pub checklist: Vec<ChecklistItem>,
     /// What the daemon looked at by itself, and what it found.
@@ -370,6 +374,25 @@ pub enum Happening {
         from: ChannelName,
         /// The channel told instead.
         to: ChannelName,
+    },
+    /// Nobody is told, and why.
+    Held {
+        /// Why.
+        why: Suppression,
+        /// What was not told; nothing where nothing happened but the suppression itself.
+        event: Option<NoticeEvent>,
+    },
+    /// People are told again.
+    Released {
+        /// What held it back.
+        why: Suppression,
+    },
+    /// A silence that holds it back is about to end.
+    SilenceEnding {
+        /// Which.
+        silence: SilenceId,
+        /// When.
+        at: Timestamp,
     },
     /// A scaling action began, moved or ended.
     Scaling {

@@ -12,7 +12,9 @@ pub mod digest;
 pub mod escalation;
 pub mod headline;
 pub mod incident;
+pub mod inhibition;
 pub mod labels;
+pub mod matcher;
 pub mod name;
 pub mod notice;
 pub mod observation;
@@ -23,7 +25,10 @@ pub mod rest;
 pub mod rule;
 pub mod scaling;
 pub mod severity;
+pub mod silence;
+pub mod suppression;
 pub mod template;
+pub mod time_interval;
 pub mod trouble;
 
 /// An instant on the wall clock. The core only ever receives it.

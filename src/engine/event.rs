@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use crate::domain::Timestamp;
 use crate::domain::diagnosis::Finding;
-use crate::domain::name::{ActionId, IncidentId, NoticeId, TargetId};
+use crate::domain::name::{ActionId, IncidentId, NoticeId, SilenceId, TargetId};
 use crate::domain::notice::{Attempt, Origin};
 use crate::domain::observation::Round;
 use crate::domain::scaling::{ClusterFailure, WorkloadSnapshot};
+use crate::domain::silence::Silence;
 use crate::domain::trouble::Trouble;
 
 use super::plan::Plan;
@@ -72,6 +73,15 @@ pub enum Event {
     Resolve {
         /// Which.
         incident: IncidentId,
+        /// Who.
+        by: Arc<str>,
+    },
+    /// A person silences alerts, or changes a silence that is there.
+    Silence(Box<Silence>),
+    /// A person ends a silence.
+    ExpireSilence {
+        /// Which.
+        id: SilenceId,
         /// Who.
         by: Arc<str>,
     },

@@ -344,6 +344,7 @@ impl Engine {
             resolved_at: None,
             revision: 0,
             told: BTreeMap::new(),
+            held: None,
             checklist: initial.chain(opening.checklist).collect(),
             diagnosis: Vec::new(),
             actions: Vec::new(),

@@ -29,6 +29,7 @@ mod rounds;
 mod scaling;
 mod sight;
 pub mod state;
+mod suppress;
 mod trouble;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -54,6 +55,7 @@ use plan::Plan;
 use report::Report;
 use sight::Sight;
 use state::{Dirty, State};
+use suppress::Suppressor;
 
 /// The whole decision maker: its state and the plan it decides by.
 #[derive(Debug)]
@@ -71,6 +73,7 @@ pub struct Engine {
     /// The rest after the last heartbeat.
     beaten: Option<Rest>,
     diagnoses: BTreeSet<(IncidentId, usize)>,
+    suppressor: Suppressor,
     dirty: Dirty,
     effects: Vec<Effect>,
     reports: Vec<Report>,
@@ -96,12 +99,14 @@ impl Engine {
             late_at: None,
             beaten: None,
             diagnoses: BTreeSet::new(),
+            suppressor: Suppressor::default(),
             dirty: Dirty::default(),
             effects: Vec::new(),
             reports: Vec::new(),
         };
         engine.state.rebuild_index();
         engine.sight.restore(&engine.state);
+        engine.rebuild_inhibitors();
         engine.resume();
         engine.adopt(now);
         engine.resume_diagnoses();
@@ -128,6 +133,8 @@ impl Engine {
             Event::Check { incident, step, done, by } => self.check(&incident, step, done, &by, now),
             Event::Trouble { trouble, detail } => self.trouble(trouble, detail, now),
             Event::Resolve { incident, by } => self.resolve_by_hand(&incident, &by, now),
+            Event::Silence(silence) => self.silence(*silence, now),
+            Event::ExpireSilence { id, by } => self.expire_silence(&id, &by, now),
             Event::Attempted { notice, attempt } => self.attempted(&notice, attempt, now),
             Event::Diagnosed { incident, step, asked_at, finding } => {
                 self.diagnosed(&incident, step, asked_at, *finding, now);
@@ -163,6 +170,7 @@ impl Engine {
 
     fn tick(&mut self, now: Timestamp) {
         self.check_sight(now);
+        self.end_suppressions(now);
         self.update_incidents(now);
         self.escalate(now);
         self.pass_on_late_pages(now);

@@ -70,6 +70,7 @@ fn rank(event: &NoticeEvent) -> u8 {
 impl Engine {
     /// Writes the notices of this event.
     pub(super) fn publish(&mut self, now: Timestamp) {
+        self.refresh_inhibitors();
         for (id, item) in std::mem::take(&mut self.news.items) {
             self.tell(&id, &item.event, item.did, now);
         }
@@ -86,16 +87,16 @@ impl Engine {
         if *event == NoticeEvent::Opened {
             self.note(id, now, Happening::Opened { headline: headline.clone() });
         }
-        let audience = self.audience(id, event);
+        let hearers = self.hearers(id, event, now);
         self.reports.push(Report::Incident {
             id: id.clone(),
             event: event.clone(),
             severity: facts.severity,
             headline,
-            channels: audience.len(),
+            channels: hearers.len(),
         });
-        for channel in audience {
-            self.queue(&facts, &channel, event, &Recipients::Own, now);
+        for (channel, event) in hearers {
+            self.queue(&facts, &channel, &event, &Recipients::Own, now);
         }
     }
 

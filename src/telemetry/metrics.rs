@@ -130,6 +130,8 @@ pub struct Metrics {
     pub scaling_held: Family<ReasonLabels, Counter>,
     /// Steps of diagnoses that ended.
     pub diagnosis_steps: Family<DiagnosisLabels, Counter>,
+    /// Incidents that nobody is told of, by reason; counted when a reason begins.
+    pub incidents_held: Family<ReasonLabels, Counter>,
     /// Reloads, by outcome.
     pub reloads: Family<OutcomeLabels, Counter>,
     /// Whether the last reload was taken.
@@ -167,6 +169,7 @@ impl Default for Metrics {
             scaling_actions: Family::default(),
             scaling_held: Family::default(),
             diagnosis_steps: Family::default(),
+            incidents_held: Family::default(),
             reloads: Family::default(),
             last_reload_successful: Gauge::default(),
             last_reload_timestamp: Gauge::default(),
@@ -206,6 +209,8 @@ impl Default for Metrics {
             m.scaling_held.clone(),
         );
         r.register("diagnosis_steps", "Steps of diagnoses that ended", m.diagnosis_steps.clone());
+        let help = "Incidents that nobody is told of, counted when a reason begins";
+        r.register("incidents_held", help, m.incidents_held.clone());
         r.register("config_reloads", "Reloads, by outcome", m.reloads.clone());
         let help = "Whether the last reload was taken";
         r.register("config_last_reload_successful", help, m.last_reload_successful.clone());

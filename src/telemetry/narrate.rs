@@ -52,6 +52,14 @@ pub fn narrate(report: &Report, metrics: &Metrics) {
             info!(%incident, %step, kind, outcome, "diagnosis step ended");
             metrics.diagnosis_steps.get_or_create(&DiagnosisLabels { kind, outcome }).inc();
         }
+        Report::Suppressed { id, why: Some(why) } => {
+            info!(incident = %id, reason = why.as_str(), %why, "incident held back");
+            metrics.incidents_held.get_or_create(&ReasonLabels { reason: why.as_str() }).inc();
+        }
+        Report::Suppressed { id, why: None } => info!(incident = %id, "incident no longer held back"),
+        Report::Silence { id, moved, by, matchers, until } => {
+            info!(silence = %id, moved = moved.as_str(), by = %by, %matchers, %until, "silence moved");
+        }
         Report::Trouble { trouble, began } => {
             warn!(trouble = trouble.as_str(), began, "the daemon's own trouble moved");
         }

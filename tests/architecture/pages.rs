@@ -31,6 +31,7 @@ fn exported() -> Names {
     metrics.notice_delay.get_or_create(&ChannelLabels { channel: channel() }).observe(0.1);
     let scaling = ScalingLabels { axis: "horizontal", outcome: "planned", reason: "" };
     metrics.scaling_actions.get_or_create(&scaling).inc();
+    metrics.incidents_held.get_or_create(&ReasonLabels { reason: "silenced" }).inc();
     metrics.scaling_held.get_or_create(&ReasonLabels { reason: "cooldown" }).inc();
     metrics.diagnosis_steps.get_or_create(&DiagnosisLabels { kind: "query", outcome: "found" }).inc();
     metrics.reloads.get_or_create(&OutcomeLabels { outcome: "taken" }).inc();

@@ -54,6 +54,8 @@ impl Picture {
                 | Report::Held { .. }
                 | Report::Sight { .. }
                 | Report::Diagnosed { .. }
+                | Report::Suppressed { .. }
+                | Report::Silence { .. }
                 | Report::Trouble { .. } => None,
             })
             .collect();

@@ -61,6 +61,18 @@ pub(crate) enum Command {
         step: String,
         outcome: Result<String, String>,
     },
+    /// `silence 1 {service="checkout"} for 1h by Ana`; the same number again changes it.
+    Silence {
+        number: String,
+        matchers: String,
+        length: Duration,
+        by: String,
+    },
+    /// `end silence 1 by Ana`.
+    EndSilence {
+        number: String,
+        by: String,
+    },
     ReloadRules(String),
     ReloadConfig(String),
     /// `channel email refuses`.
@@ -270,6 +282,17 @@ fn command(text: &str, lines: &[String], at: &mut usize) -> Result<Command, Stri
             let (step, outcome) =
                 diagnosed(text).ok_or("expected `\"step\" found \"…\"` or `\"step\" fails …`")?;
             Command::Diagnosed { incident: owned(incident), step, outcome }
+        }
+        ["silence", number, ..] => {
+            let rest = text.split_once(number).map_or("", |(_, rest)| rest);
+            let (matchers, rest) = rest.rsplit_once(" for ").ok_or("expected `for 1h by Ana`")?;
+            let (length, by) = rest.split_once(" by ").ok_or("expected `by Ana`")?;
+            let length = parse_duration(length).ok_or("expected a duration after `for`")?;
+            let matchers = owned(matchers.trim());
+            Command::Silence { number: owned(number), matchers, length, by: owned(by) }
+        }
+        ["end", "silence", number, "by", by @ ..] => {
+            Command::EndSilence { number: owned(number), by: by.join(" ") }
         }
         ["reload", "rules"] => Command::ReloadRules(block(lines, at)),
         ["reload", "config"] => Command::ReloadConfig(block(lines, at)),

@@ -17,6 +17,7 @@ use runbookd::domain::name::{ChannelName, IncidentId, NoticeId, QueryId, TargetI
 use runbookd::domain::notice::{Attempt, DeliveryReason, Notice};
 use runbookd::domain::observation::{Answer, Observation, QueryFailure, Round, Sample};
 use runbookd::domain::quantity::{self, Unit};
+use runbookd::domain::silence::{Silence, SilenceRequest};
 use runbookd::engine::Engine;
 use runbookd::engine::effect::Effect;
 use runbookd::engine::event::Event;
@@ -107,6 +108,20 @@ impl Stage {
                 vec![Event::Resolve { incident: incident.as_str().into(), by: by.as_str().into() }]
             }
             Command::Diagnosed { incident, step, outcome } => vec![self.diagnosed(incident, step, outcome)?],
+            Command::Silence { number, matchers, length, by } => {
+                let asked = SilenceRequest {
+                    matchers: matchers.parse().map_err(|error| format!("{error}"))?,
+                    starts_at: self.now,
+                    ends_at: self.now.checked_add(*length).map_err(|error| error.to_string())?,
+                    author: by.as_str().into(),
+                    comment: "as the scenario says".into(),
+                };
+                let silence = Silence::new(asked, Some(number.as_str().into()), self.now);
+                vec![Event::Silence(Box::new(silence.map_err(|fault| fault.to_string())?))]
+            }
+            Command::EndSilence { number, by } => {
+                vec![Event::ExpireSilence { id: number.as_str().into(), by: by.as_str().into() }]
+            }
             Command::ReloadRules(text) => {
                 self.rules.clone_from(text);
                 vec![self.reload()?]
@@ -238,6 +253,13 @@ impl Stage {
                 | Report::Incident { .. }
                 | Report::Trouble { .. }
                 | Report::Diagnosed { .. } => {}
+                Report::Suppressed { id, why: Some(why) } => {
+                    lines.push(format!("{id} {why}"));
+                }
+                Report::Suppressed { id, why: None } => lines.push(format!("{id} no longer held back")),
+                Report::Silence { id, moved, by, .. } => {
+                    lines.push(format!("silence {id} {} by {by}", moved.as_str()));
+                }
             }
         }
         lines.extend(picture.rests_since(&self.picture));
