@@ -275,6 +275,17 @@ async fn a_click_on_what_is_over_says_so_privately_and_changes_nothing() {
 }
 
 #[tokio::test]
+async fn a_click_silences_what_fires_in_the_incident_for_an_hour() {
+    let world = World::start(Setting::default()).await;
+    assert_eq!(world.slack(&world.click("silence_1h", &ANA)).await.0, 200);
+    let incident = world.incident().await;
+    let silence = world.core.ask(|engine| engine.silences().next().cloned()).await.unwrap().unwrap();
+    assert_eq!(silence.author.as_ref(), "Ana");
+    assert_eq!(silence.ends_at.duration_since(silence.starts_at).as_secs(), 3_600);
+    assert!(incident.held.is_some(), "nobody is told any more: {:?}", silence.matchers);
+}
+
+#[tokio::test]
 async fn who_is_not_mapped_may_be_refused_and_is_told_how_to_be() {
     let world = World::start(Setting { mapped_only: true, ..Setting::default() }).await;
     let (code, text) = world.slack(&world.click("acknowledge", &BEN)).await;

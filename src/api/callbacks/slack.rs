@@ -2,6 +2,7 @@
 //! person is told privately where a click changes nothing.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Form;
 use axum::body::{Body, Bytes};
@@ -19,6 +20,7 @@ use crate::domain::headline::clock_seen;
 use crate::domain::incident::{Happening, Incident};
 use crate::domain::name::IncidentId;
 use crate::domain::notice::{NoticeEvent, Origin};
+use crate::domain::silence::{Silence, SilenceRequest};
 use crate::engine::event::Event;
 
 use super::{
@@ -67,6 +69,9 @@ struct Container {
     #[serde(default)]
     message_ts: String,
 }
+
+/// How long the button silences.
+const SILENCED_FOR: Duration = Duration::from_secs(3_600);
 
 /// What our buttons carry.
 #[derive(Debug, Deserialize)]
@@ -237,12 +242,33 @@ async fn act(api: &Api, doors: &[&SlackDoor], click: &Click) -> (Outcome, String
         }
         Button::Unacknowledge => Event::Unacknowledge { incident, by },
         Button::Resolve => Event::Resolve { incident, by },
-        Button::Silence => {
-            let text = "Silencing from Slack is not available here; nothing was changed.".to_owned();
-            return private(Answered { outcome: Outcome::Ignored, text });
-        }
+        Button::Silence => match silence(api, incident, by).await {
+            Ok(Some(silence)) => Event::Silence(Box::new(silence)),
+            Ok(None) => {
+                let text = "There is no label to silence this incident by; nothing was changed.".to_owned();
+                return private(Answered { outcome: Outcome::Ignored, text });
+            }
+            Err(outcome) => return (outcome, "the core does not answer".to_owned(), None),
+        },
     };
     (commit(api, event).await, detail, None)
+}
+
+/// A silence of what fires in an incident now, for an hour.
+async fn silence(api: &Api, incident: IncidentId, by: Arc<str>) -> Result<Option<Silence>, Outcome> {
+    ask(api, move |engine| {
+        let now = clock::now();
+        let matchers = engine.incident(&incident).and_then(Incident::silence_matchers)?;
+        let asked = SilenceRequest {
+            matchers,
+            starts_at: now,
+            ends_at: now.checked_add(SILENCED_FOR).ok()?,
+            author: by,
+            comment: format!("{incident}, silenced from Slack").into(),
+        };
+        Silence::new(asked, None, now).ok()
+    })
+    .await
 }
 
 impl Click {
