@@ -73,7 +73,16 @@ impl Core {
         let (inputs, waiting) = mpsc::channel(WAITING);
         let (effects, out) = mpsc::unbounded_channel();
         let (wake, wakes) = watch::channel(None);
-        let worker = Worker { engine, store, metrics, effects, wake, failing: None, troubles: Vec::new() };
+        let worker = Worker {
+            engine,
+            store,
+            metrics,
+            effects,
+            wake,
+            failing: false,
+            is_tight: false,
+            troubles: Vec::new(),
+        };
         let thread =
             std::thread::Builder::new().name("core".into()).spawn(move || worker.run(resumed, waiting))?;
         Ok(Started { core: Self { inputs }, effects: out, wakes, thread })
@@ -118,8 +127,10 @@ struct Worker {
     metrics: Arc<Metrics>,
     effects: mpsc::UnboundedSender<Effect>,
     wake: watch::Sender<Option<Timestamp>>,
-    /// Why the store fails, while it does.
-    failing: Option<Arc<str>>,
+    /// Whether the store fails.
+    failing: bool,
+    /// Whether its disk is full.
+    is_tight: bool,
     /// What the store's state has to tell people, until the engine knows it.
     troubles: Vec<Event>,
 }
@@ -129,9 +140,12 @@ impl Worker {
         // What the store noticed at the start is known before anything is done. A restore decides too: the plan may
         // have changed while nothing ran.
         self.hear_findings();
-        if self.failing.is_none() {
-            // The daemon before this one may have died between its last failure and the all-clear.
+        // The daemon before this one may have died between a trouble and its end.
+        if !self.failing {
             self.troubles.push(Event::Trouble { trouble: Trouble::StoreFailing, detail: None });
+        }
+        if !self.store.is_tight() {
+            self.troubles.push(Event::Trouble { trouble: Trouble::StoreFull, detail: None });
         }
         self.settle(resumed);
         while let Some(first) = waiting.blocking_recv() {
@@ -243,7 +257,7 @@ impl Worker {
         }
         match committed {
             Ok(()) => {
-                if self.failing.take().is_some() {
+                if std::mem::take(&mut self.failing) {
                     info!("the store works again");
                     self.metrics.store_failing.set(0);
                     self.troubles.push(Event::Trouble { trouble: Trouble::StoreFailing, detail: None });
@@ -261,17 +275,21 @@ impl Worker {
 
     /// Tells once that the store fails.
     fn fails(&mut self, detail: &str) {
-        if self.failing.is_none() {
+        if !std::mem::replace(&mut self.failing, true) {
             error!(error = detail, "the store failed; going on from memory");
             self.metrics.store_failing.set(1);
-            let detail = Arc::from(detail);
-            self.failing = Some(Arc::clone(&detail));
-            self.troubles.push(Event::Trouble { trouble: Trouble::StoreFailing, detail: Some(detail) });
+            let detail = Some(detail.into());
+            self.troubles.push(Event::Trouble { trouble: Trouble::StoreFailing, detail });
         }
     }
 
     /// Takes what the store noticed about itself: to the log, to the metrics, and to people.
     fn hear_findings(&mut self) {
+        let is_tight = self.store.is_tight();
+        if std::mem::replace(&mut self.is_tight, is_tight) != is_tight {
+            let detail = is_tight.then(|| "the room kept for that is given up".into());
+            self.troubles.push(Event::Trouble { trouble: Trouble::StoreFull, detail });
+        }
         for finding in self.store.take_findings() {
             let code = finding.code();
             warn!(finding = code, forgot = finding.forgot(), detail = %finding, "the store noticed something");
