@@ -154,6 +154,10 @@ impl Store {
 
     /// After the file was opened: which one it is, and room for worse days.
     fn settled(&mut self) {
+        if let Some(connection) = &self.connection {
+            // Only sets a number.
+            let _ = connection.busy_timeout(PATIENCE);
+        }
         if let Some(files) = &mut self.files {
             files.note_opened();
             files.ballast.take();
