@@ -1,11 +1,13 @@
-//! The core loop: one thread that owns the engine and the store. Takes events in order, commits what they changed,
-//! and only then hands out the effects.
+//! The core loop: one thread that owns the engine, beside one that owns the store. Takes events in order, commits what
+//! they changed, and only then hands out the effects.
 //!
 //! Events that wait together are committed together, so a storm costs few syncs.
 
 pub mod clock;
+mod committer;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, info, warn};
@@ -20,6 +22,8 @@ use crate::engine::event::Event;
 use crate::store::{Finding, Store, StoreError};
 use crate::telemetry::metrics::{FindingLabels, Metrics, OutcomeLabels};
 use crate::telemetry::narrate::narrate;
+
+use committer::{Answer, Committer, Job, PATIENCE};
 
 /// The most events in one commit: enough to amortise the sync, few enough to keep the delay small.
 const BATCH: usize = 256;
@@ -67,13 +71,25 @@ impl Core {
     pub fn start(
         engine: Engine,
         resumed: Vec<Effect>,
-        store: Store,
+        mut store: Store,
         metrics: Arc<Metrics>,
     ) -> std::io::Result<Started> {
         let (inputs, waiting) = mpsc::channel(WAITING);
         let (effects, out) = mpsc::unbounded_channel();
         let (wake, wakes) = watch::channel(None);
-        let worker = Worker { engine, store, metrics, effects, wake, failing: None, troubles: Vec::new() };
+        let (findings, is_tight) = (store.take_findings(), store.is_tight());
+        let mut worker = Worker {
+            engine,
+            committer: Committer::start(store)?,
+            metrics,
+            effects,
+            wake,
+            failing: false,
+            is_tight: false,
+            troubles: Vec::new(),
+        };
+        // What the store noticed at the start is known before anything is done.
+        worker.hear(&findings, is_tight);
         let thread =
             std::thread::Builder::new().name("core".into()).spawn(move || worker.run(resumed, waiting))?;
         Ok(Started { core: Self { inputs }, effects: out, wakes, thread })
@@ -114,25 +130,28 @@ impl Core {
 
 struct Worker {
     engine: Engine,
-    store: Store,
+    committer: Committer,
     metrics: Arc<Metrics>,
     effects: mpsc::UnboundedSender<Effect>,
     wake: watch::Sender<Option<Timestamp>>,
-    /// Why the store fails, while it does.
-    failing: Option<Arc<str>>,
+    /// Whether the store fails.
+    failing: bool,
+    /// Whether its disk is full.
+    is_tight: bool,
     /// What the store's state has to tell people, until the engine knows it.
     troubles: Vec<Event>,
 }
 
 impl Worker {
     fn run(mut self, resumed: Vec<Effect>, mut waiting: mpsc::Receiver<Input>) {
-        // What the store noticed at the start is known before anything is done. A restore decides too: the plan may
-        // have changed while nothing ran.
-        self.hear_findings();
-        if self.failing.is_none() {
-            // The daemon before this one may have died between its last failure and the all-clear.
+        // The daemon before this one may have died between a trouble and its end.
+        if !self.failing {
             self.troubles.push(Event::Trouble { trouble: Trouble::StoreFailing, detail: None });
         }
+        if !self.is_tight {
+            self.troubles.push(Event::Trouble { trouble: Trouble::StoreFull, detail: None });
+        }
+        // A restore decides too: the plan may have changed while nothing ran.
         self.settle(resumed);
         while let Some(first) = waiting.blocking_recv() {
             let mut effects = Vec::new();
@@ -168,6 +187,7 @@ impl Worker {
             }
         }
         self.settle(Vec::new());
+        self.committer.close();
     }
 
     /// Commits what was decided and hands out what is to be done. What the commit says about the store may be a
@@ -224,26 +244,49 @@ impl Worker {
     /// Commits what changed; says whether everything decided so far is on record.
     ///
     /// A failing store stops nobody from being paged: the engine goes on in memory and the changes are committed with
-    /// the next ones.
+    /// the next ones. Neither does one that hangs: what it was given is answered for later.
     fn commit(&mut self) -> bool {
         for report in self.engine.take_reports() {
             narrate(&report, &self.metrics);
         }
+        if self.committer.is_busy()
+            && let Some(answer) = self.committer.answer(Duration::ZERO)
+        {
+            self.take_answer(answer);
+        }
         let changes = self.engine.take_changes();
-        let began = std::time::Instant::now();
-        let committed = match self.store.commit(&changes) {
-            Err(StoreError::Behind) => self.store.replace(&self.engine.everything()),
-            committed => committed,
-        };
-        self.hear_findings();
+        let is_all_on_record = changes.is_empty();
+        if self.committer.is_busy() {
+            self.engine.give_back(changes);
+            return is_all_on_record;
+        }
+        if is_all_on_record && !self.failing {
+            return true;
+        }
+        let mut answer = self.committer.commit(Job::Changes(changes));
+        if let Some(Answer { outcome: Err(StoreError::Behind), findings, is_tight, .. }) = &answer {
+            self.hear(findings, *is_tight);
+            answer = self.committer.commit(Job::Everything(self.engine.everything()));
+        }
+        if let Some(answer) = answer {
+            return self.take_answer(answer) || is_all_on_record;
+        }
+        self.fails(&format!("a commit takes longer than {PATIENCE:?}"));
+        is_all_on_record
+    }
+
+    /// Takes what came of a commit; says whether it is on record.
+    fn take_answer(&mut self, answer: Answer) -> bool {
+        let Answer { changes, outcome, findings, is_tight, took } = answer;
+        self.hear(&findings, is_tight);
         if !changes.is_empty() {
-            self.metrics.store_commit.observe(began.elapsed().as_secs_f64());
-            let outcome = if committed.is_ok() { "committed" } else { "failed" };
+            self.metrics.store_commit.observe(took.as_secs_f64());
+            let outcome = if outcome.is_ok() { "committed" } else { "failed" };
             self.metrics.store_commits.get_or_create(&OutcomeLabels { outcome }).inc();
         }
-        match committed {
+        match outcome {
             Ok(()) => {
-                if self.failing.take().is_some() {
+                if std::mem::take(&mut self.failing) {
                     info!("the store works again");
                     self.metrics.store_failing.set(0);
                     self.troubles.push(Event::Trouble { trouble: Trouble::StoreFailing, detail: None });
@@ -251,30 +294,32 @@ impl Worker {
                 true
             }
             Err(error) => {
-                let is_all_on_record = changes.is_empty();
                 self.engine.give_back(changes);
                 self.fails(&error.to_string());
-                is_all_on_record
+                false
             }
         }
     }
 
     /// Tells once that the store fails.
     fn fails(&mut self, detail: &str) {
-        if self.failing.is_none() {
+        if !std::mem::replace(&mut self.failing, true) {
             error!(error = detail, "the store failed; going on from memory");
             self.metrics.store_failing.set(1);
-            let detail = Arc::from(detail);
-            self.failing = Some(Arc::clone(&detail));
-            self.troubles.push(Event::Trouble { trouble: Trouble::StoreFailing, detail: Some(detail) });
+            let detail = Some(detail.into());
+            self.troubles.push(Event::Trouble { trouble: Trouble::StoreFailing, detail });
         }
     }
 
     /// Takes what the store noticed about itself: to the log, to the metrics, and to people.
-    fn hear_findings(&mut self) {
-        for finding in self.store.take_findings() {
+    fn hear(&mut self, findings: &[Finding], is_tight: bool) {
+        if std::mem::replace(&mut self.is_tight, is_tight) != is_tight {
+            let detail = is_tight.then(|| "the room kept for that is given up".into());
+            self.troubles.push(Event::Trouble { trouble: Trouble::StoreFull, detail });
+        }
+        for finding in findings {
             let code = finding.code();
-            warn!(finding = code, forgot = finding.forgot(), detail = %finding, "the store noticed something");
+            warn!(code, forgot = finding.forgot(), %finding, "the store noticed something");
             self.metrics.store_findings.get_or_create(&FindingLabels { finding: code }).inc();
             if matches!(finding, Finding::InMemory { .. }) {
                 self.fails(&finding.to_string());

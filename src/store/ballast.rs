@@ -21,38 +21,46 @@ const PLENTY: u64 = 3;
 #[derive(Debug)]
 pub(super) struct Ballast {
     path: PathBuf,
+    is_tight: bool,
 }
 
 impl Ballast {
     /// The ballast of a database; touches nothing.
     pub(super) fn of(database: &Path) -> Self {
-        Self { path: beside(database, ".ballast") }
+        Self { path: beside(database, ".ballast"), is_tight: false }
+    }
+
+    /// Whether the disk has no room for a ballast.
+    pub(super) fn is_tight(&self) -> bool {
+        self.is_tight
     }
 
     /// Gives the room up; says whether there was any.
-    pub(super) fn release(&self) -> bool {
+    pub(super) fn release(&mut self) -> bool {
+        self.is_tight = true;
         std::fs::remove_file(&self.path).is_ok()
     }
 
     /// Takes room where there is plenty and none is held. What goes wrong leaves no ballast, and is tried again.
-    pub(super) fn take(&self) {
+    pub(super) fn take(&mut self) {
         if self.path.exists() {
+            self.is_tight = false;
             return;
         }
-        let Some(folder) =
-            self.path.parent().map(|it| if it.as_os_str().is_empty() { Path::new(".") } else { it })
-        else {
-            return;
+        let folder = match self.path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
         };
         let Ok(disk) = statvfs(folder) else { return };
         let size = MOST.min(disk.f_blocks.saturating_mul(disk.f_frsize) / PART_OF_DISK);
-        if size == 0 || disk.f_bavail.saturating_mul(disk.f_frsize) < size.saturating_mul(PLENTY) {
+        self.is_tight = disk.f_bavail.saturating_mul(disk.f_frsize) < size.saturating_mul(PLENTY);
+        if size == 0 || self.is_tight {
             return;
         }
         let Ok(file) = File::create(&self.path) else { return };
         // A file system that cannot reserve holds nothing with a sparse file, so there is no ballast on it.
         if fallocate(&file, FallocateFlags::empty(), 0, size).is_err() {
-            self.release();
+            let _ = std::fs::remove_file(&self.path);
         }
     }
 }
@@ -66,15 +74,17 @@ mod tests {
     #[test]
     fn room_is_held_given_up_once_and_taken_again() {
         let folder = tempfile::tempdir().unwrap();
-        let ballast = Ballast::of(&folder.path().join("store.db"));
+        let mut ballast = Ballast::of(&folder.path().join("store.db"));
         assert!(!ballast.release(), "nothing is held yet");
         ballast.take();
         let held = std::fs::metadata(&ballast.path).unwrap();
         assert!(held.len() <= MOST && held.len() > 0);
         assert!(held.blocks() * 512 >= held.len(), "the room is really taken");
+        assert!(!ballast.is_tight());
         assert!(ballast.release());
-        assert!(!ballast.path.exists());
+        assert!(!ballast.path.exists() && ballast.is_tight());
         ballast.take();
+        assert!(!ballast.is_tight());
         assert!(ballast.release());
     }
 }

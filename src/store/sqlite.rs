@@ -90,6 +90,11 @@ impl Store {
         std::mem::take(&mut self.findings)
     }
 
+    /// Whether the disk is so full that the room kept for that is given up.
+    pub fn is_tight(&self) -> bool {
+        self.files.as_ref().is_some_and(|files| files.ballast.is_tight())
+    }
+
     /// The number of the last commit known to be in the file.
     pub fn commits(&self) -> u64 {
         self.commits
@@ -149,6 +154,10 @@ impl Store {
 
     /// After the file was opened: which one it is, and room for worse days.
     fn settled(&mut self) {
+        if let Some(connection) = &self.connection {
+            // Only sets a number.
+            let _ = connection.busy_timeout(PATIENCE);
+        }
         if let Some(files) = &mut self.files {
             files.note_opened();
             files.ballast.take();
@@ -197,7 +206,7 @@ impl Store {
         }
         let Err(error) = self.write(&rows, scope) else { return Ok(()) };
         let made_room =
-            error.cause() == Cause::Full && self.files.as_ref().is_some_and(|files| files.ballast.release());
+            error.cause() == Cause::Full && self.files.as_mut().is_some_and(|files| files.ballast.release());
         let before = self.commits;
         let reopened = if error.cause() == Cause::Malformed { self.begin_anew() } else { self.reconnect() };
         match reopened {
@@ -233,11 +242,14 @@ impl Store {
     }
 
     fn tidy(&mut self) {
-        if !self.commits.is_multiple_of(TIDY_EVERY) {
-            return;
-        }
-        if let Some(files) = &self.files {
+        let is_time = self.commits.is_multiple_of(TIDY_EVERY);
+        if let Some(files) = &mut self.files
+            && (is_time || files.ballast.is_tight())
+        {
             files.ballast.take();
+        }
+        if !is_time {
+            return;
         }
         if self.connection.as_ref().is_some_and(|connection| connection::shrink(connection).is_err()) {
             self.drop_connection();

@@ -12,6 +12,7 @@
 mod blind;
 mod callbacks;
 mod diagnosed;
+mod disk;
 mod http;
 mod life_cycle;
 mod power_loss;
