@@ -174,9 +174,9 @@ impl Engine {
             return Vec::new();
         }
         self.suppressor.ending.remove(id);
-        let held = self.state.incidents.get_mut(id).and_then(|incident| incident.held.take());
-        let held = held.or_else(|| self.suppressor.released.remove(id));
-        match held.filter(|_| !is_over) {
+        let ended = self.state.incidents.get_mut(id).and_then(|incident| incident.held.take());
+        let ended = ended.or_else(|| self.suppressor.released.remove(id));
+        match ended.filter(|_| !is_over) {
             None => as_it_is(self.audience(id, event)),
             Some(hold) => {
                 self.note(id, now, Happening::Released { why: hold.why.clone() });
