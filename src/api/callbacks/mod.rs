@@ -206,8 +206,8 @@ fn note(api: &Api, source: &'static str, outcome: Outcome, detail: &str) {
 }
 
 /// A signature that nothing here made, or that cannot be checked as long as a secret cannot be read.
-fn unsigned<'s>(secrets: impl Iterator<Item = &'s Secrets>) -> (Outcome, String) {
-    match secrets.filter_map(|secrets| secrets.unread.clone()).next() {
+fn unsigned<'s>(mut secrets: impl Iterator<Item = &'s Secrets>) -> (Outcome, String) {
+    match secrets.find_map(|secrets| secrets.unread.clone()) {
         Some(why) => (Outcome::Unavailable, why),
         None => (Outcome::Forged, "no secret of ours made the signature".to_owned()),
     }
