@@ -390,6 +390,20 @@ async fn what_cannot_be_committed_is_503_and_taken_when_it_comes_again() {
 }
 
 #[tokio::test]
+async fn a_store_that_hangs_is_answered_before_slack_gives_up() {
+    let world = World::start(Setting::default()).await;
+    let key = world.key().await;
+    world.store.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let asked = std::time::Instant::now();
+    assert_eq!(world.slack(&world.click("acknowledge", &ANA)).await.0, 503);
+    assert!(asked.elapsed() < std::time::Duration::from_secs(3), "{:?}", asked.elapsed());
+    world.store.execute_batch("ROLLBACK").unwrap();
+    let signed = webhook("e1", "incident.acknowledged", &key, Some("Ana"), &[PAGER_SECRET]);
+    assert_eq!(world.pagerduty(&signed).await.0, 202);
+    assert_eq!(owner(&world.incident().await), Some("Ana"));
+}
+
+#[tokio::test]
 async fn as_long_as_a_secret_cannot_be_read_a_signature_is_not_called_forged() {
     let world = World::start(Setting { unread: true, ..Setting::default() }).await;
     let key = world.key().await;

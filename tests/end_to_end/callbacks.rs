@@ -132,8 +132,8 @@ async fn an_acknowledgement_in_pagerduty_counts_here_and_is_not_sent_back() {
     assert_eq!(incident(&daemon).await["state"], "resolved");
     let resolved = |event: &Value| event["event_action"] == "resolve";
     stage.pagerduty.journal.wait_for(resolved, PATIENCE).await.unwrap();
-    let sent: Vec<Value> = stage.pagerduty.journal.bodies();
-    assert!(sent.iter().all(|event| event["event_action"] != "acknowledge"), "{sent:?}");
+    let events: Vec<Value> = stage.pagerduty.journal.bodies();
+    assert!(events.iter().all(|event| event["event_action"] != "acknowledge"), "{events:?}");
     for (outcome, count) in [("forged", 1.0), ("not_ours", 1.0), ("duplicate", 1.0), ("taken", 2.0)] {
         assert_eq!(counted(&daemon, "pagerduty", outcome).await, count, "{outcome}");
     }

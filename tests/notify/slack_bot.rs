@@ -304,7 +304,7 @@ async fn a_digest_is_one_message_of_its_own_without_buttons_that_act() {
     let told = Notice { event: NoticeEvent::Digest, digest: Some(Box::new(digest)), ..told };
     assert_eq!(shown(&channels.deliver(&told).await), "accepted");
     let (root, replies) = thread(&server);
-    assert!(root.text().starts_with("200 INCIDENTS in"), "{}", root.text());
+    assert!(root.text().starts_with("200 INCIDENTS "), "{}", root.text());
     assert!(root.body["blocks"].to_string().contains("and 190 more"));
     assert_eq!((buttons(&root), replies.len()), (vec!["open_incident".to_owned()], 0));
     assert!(server.journal.bodies().iter().all(|call| call.method == "chat.postMessage"));

@@ -36,7 +36,7 @@ use seen::Seen;
 /// The largest callback, in bytes: Slack sends the whole message along, percent-encoded.
 const LARGEST: usize = 512 * 1024;
 
-/// How long the core may take: Slack waits 3 seconds, PagerDuty 5.
+/// How long a callback may take: Slack waits 3 seconds, PagerDuty 5.
 const WITHIN: Duration = Duration::from_millis(2_500);
 
 /// What the routes of callbacks need from the configuration. Made by whoever has it.
@@ -206,30 +206,33 @@ fn note(api: &Api, source: &'static str, outcome: Outcome, detail: &str) {
 }
 
 /// A signature that nothing here made, or that cannot be checked as long as a secret cannot be read.
-fn unsigned<'s>(secrets: impl Iterator<Item = &'s Secrets>) -> (Outcome, String) {
-    match secrets.filter_map(|secrets| secrets.unread.clone()).next() {
+fn unsigned<'s>(mut secrets: impl Iterator<Item = &'s Secrets>) -> (Outcome, String) {
+    match secrets.find_map(|secrets| secrets.unread.clone()) {
         Some(why) => (Outcome::Unavailable, why),
         None => (Outcome::Forged, "no secret of ours made the signature".to_owned()),
     }
 }
 
+/// What came of something within the time that the other side waits. What is begun is not undone: where the answer
+/// came too late it is committed all the same, and a repeat changes nothing.
+async fn in_time<T>(work: impl Future<Output = T>) -> Option<T> {
+    tokio::time::timeout(WITHIN, work).await.ok()
+}
+
 /// Commits what a person did elsewhere.
 async fn commit(api: &Api, event: Event) -> Outcome {
-    match tokio::time::timeout(WITHIN, api.core.confirm(event)).await {
-        Ok(Ok(true)) => Outcome::Taken,
-        Ok(Ok(false) | Err(_)) | Err(_) => Outcome::Unavailable,
+    match api.core.confirm(event).await {
+        Ok(true) => Outcome::Taken,
+        Ok(false) | Err(_) => Outcome::Unavailable,
     }
 }
 
-/// Asks the engine within the time there is.
+/// Asks the engine.
 async fn ask<T: Send + 'static>(
     api: &Api,
     question: impl FnOnce(&crate::engine::Engine) -> T + Send + 'static,
 ) -> Result<T, Outcome> {
-    match tokio::time::timeout(WITHIN, api.core.ask(question)).await {
-        Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(_)) | Err(_) => Err(Outcome::Unavailable),
-    }
+    api.core.ask(question).await.map_err(|_| Outcome::Unavailable)
 }
 
 /// An answer in JSON.

@@ -16,7 +16,7 @@ use crate::domain::name::{ChannelName, IncidentId};
 use crate::domain::notice::Origin;
 use crate::engine::event::Event;
 
-use super::{Outcome, answer, ask, commit, done, name_of, note, plain, signature, unsigned};
+use super::{Outcome, answer, ask, commit, done, in_time, name_of, note, plain, signature, unsigned};
 
 const SOURCE: &str = "pagerduty";
 /// The header with the signatures; there are several while a secret is rotated.
@@ -99,7 +99,9 @@ async fn take(api: &Api, headers: &HeaderMap, body: &[u8]) -> (Outcome, String) 
     if api.callbacks.seen(|seen| seen.has(&memory)) {
         return (Outcome::Duplicate, told.id);
     }
-    let (outcome, detail) = apply(api, channel, &told).await;
+    let (outcome, detail) = in_time(apply(api, channel, &told))
+        .await
+        .unwrap_or_else(|| (Outcome::Unavailable, "the core does not answer in time".to_owned()));
     if outcome != Outcome::Unavailable {
         api.callbacks.seen(|seen| seen.add(&memory));
     }

@@ -24,8 +24,8 @@ use crate::domain::silence::{Silence, SilenceRequest};
 use crate::engine::event::Event;
 
 use super::{
-    Doors, Outcome, PrivateAnswer, SlackDoor, answer, ask, commit, done, name_of, note, plain, signature,
-    unsigned,
+    Doors, Outcome, PrivateAnswer, SlackDoor, answer, ask, commit, done, in_time, name_of, note, plain,
+    signature, unsigned,
 };
 
 const SOURCE: &str = "slack";
@@ -135,7 +135,9 @@ pub(super) async fn click(State(api): State<Api>, headers: HeaderMap, body: Byte
             return plain(Outcome::Malformed);
         }
     };
-    let (outcome, detail, private) = act(&api, &apps, &click).await;
+    let (outcome, detail, private) = in_time(act(&api, &apps, &click))
+        .await
+        .unwrap_or_else(|| (Outcome::Unavailable, "the core does not answer in time".to_owned(), None));
     if outcome == Outcome::Unavailable {
         api.callbacks.seen(|seen| seen.forget(&memory));
     }

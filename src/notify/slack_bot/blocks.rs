@@ -87,7 +87,7 @@ pub fn root(message: &Message<'_>, words: &Words, clickable: bool) -> Value {
     let is_named = message.notice.digest.is_some() || texts.iter().any(|text| text.contains(&number));
     let mut blocks = vec![section(&head(message, if is_named { "" } else { &number }))];
     blocks.extend(texts.iter().map(|text| section(text)));
-    body(message, blocks, buttons(message, clickable))
+    body(message, blocks, &buttons(message, clickable))
 }
 
 /// The same, shortened by meaning: the headline, where it stands, the buttons that act.
@@ -96,7 +96,7 @@ pub fn short_root(message: &Message<'_>, clickable: bool) -> Value {
     let mut buttons = buttons(message, clickable);
     buttons.retain(|button| button.get("url").is_none());
     let number = Escape::Mrkdwn.escape(message.notice.facts.incident_id.as_str());
-    body(message, vec![section(&head(message, &number)), section(&status)], buttons)
+    body(message, vec![section(&head(message, &number)), section(&status)], &buttons)
 }
 
 /// A reply in the thread, without its place.
@@ -130,7 +130,7 @@ pub fn short_reply(message: &Message<'_>) -> Value {
     json!({"blocks": [section(&format!("{} {}", sign(message), bold(message)))]})
 }
 
-fn body(message: &Message<'_>, mut blocks: Vec<Value>, buttons: Vec<Value>) -> Value {
+fn body(message: &Message<'_>, mut blocks: Vec<Value>, buttons: &[Value]) -> Value {
     if !buttons.is_empty() {
         blocks.push(json!({"type": "actions", "block_id": "incident", "elements": buttons}));
     }

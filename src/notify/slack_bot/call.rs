@@ -66,12 +66,12 @@ impl Api<'_> {
         bearer.set_sensitive(true);
         let request = request.header(AUTHORIZATION, bearer);
         let answer = exchange(request, &[self.token], LARGEST_ANSWER).await.map_err(Refusal::Attempt)?;
-        judge(answer)
+        judge(&answer)
     }
 }
 
 /// What an answer means.
-fn judge(answer: Answer) -> Result<Value, Refusal> {
+fn judge(answer: &Answer) -> Result<Value, Refusal> {
     if !answer.status.is_success() {
         let said = serde_json::from_str::<Value>(&answer.body).ok();
         let limited = said.is_some_and(|said| said["error"] == "ratelimited");
@@ -79,7 +79,7 @@ fn judge(answer: Answer) -> Result<Value, Refusal> {
         return Err(Refusal::Attempt(if limited {
             answer.failed(reason)
         } else {
-            refused_by_status(&answer)
+            refused_by_status(answer)
         }));
     }
     let Ok(said) = serde_json::from_str::<Value>(&answer.body) else {
@@ -93,7 +93,7 @@ fn judge(answer: Answer) -> Result<Value, Refusal> {
     let places = said["response_metadata"]["messages"].as_array();
     let places = places.into_iter().flatten().filter_map(Value::as_str).collect::<Vec<_>>().join("; ");
     let body = if places.is_empty() { error.clone() } else { format!("{error}: {places}") };
-    Err(class(&error, &Answer { body, ..answer }))
+    Err(class(&error, &Answer { body, ..answer.clone() }))
 }
 
 /// The class of an error by its name.

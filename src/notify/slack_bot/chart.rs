@@ -23,8 +23,8 @@ impl Delivery<'_> {
         let name = format!("{}.png", self.message.notice.facts.incident_id);
         let length = png.len().to_string();
         let fields = [("filename", name.as_str()), ("length", &length), ("alt_txt", &self.message.headline)];
-        let room = self.api.form("files.getUploadURLExternal", &fields).await.map_err(told)?;
-        let (Some(url), Some(file)) = (room["upload_url"].as_str(), room["file_id"].as_str()) else {
+        let place = self.api.form("files.getUploadURLExternal", &fields).await.map_err(told)?;
+        let (Some(url), Some(file)) = (place["upload_url"].as_str(), place["file_id"].as_str()) else {
             return Err("Slack named no place for the file".to_owned());
         };
         // The place needs no token and gets none.

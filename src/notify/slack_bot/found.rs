@@ -74,7 +74,7 @@ impl Delivery<'_> {
             });
             let stamps = ours.filter_map(|message| message["ts"].as_str().map(Arc::<str>::from));
             found = stamps.chain(found).min();
-            cursor = page["response_metadata"]["next_cursor"].as_str().unwrap_or_default().to_owned();
+            cursor = next_cursor(&page);
             if cursor.is_empty() {
                 break;
             }
@@ -106,7 +106,7 @@ impl Delivery<'_> {
                 self.bot.learn_channel(id);
                 return Ok(Some(id.into()));
             }
-            cursor = page["response_metadata"]["next_cursor"].as_str().unwrap_or_default().to_owned();
+            cursor = next_cursor(&page);
             if cursor.is_empty() {
                 break;
             }
@@ -128,6 +128,11 @@ fn allowed(answer: Result<Value, Refusal>) -> Result<Option<Value>, Attempt> {
             Ok(None)
         }
     }
+}
+
+/// Where the next page begins; empty after the last one.
+fn next_cursor(page: &Value) -> String {
+    page["response_metadata"]["next_cursor"].as_str().unwrap_or_default().to_owned()
 }
 
 /// Slack's form of an instant safely before the incident's first message.

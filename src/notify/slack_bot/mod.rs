@@ -123,26 +123,24 @@ impl Delivery<'_> {
             Some(place) => Some(place),
             None => self.lost_root().await?,
         };
-        let Some(root) = root else {
-            let place = self.post_root().await?;
-            self.add_chart(&place, chart).await;
-            return Ok(place);
-        };
+        let Some(root) = root else { return self.post_anew(chart).await };
         let state = blocks::root(self.message, self.words, self.bot.is_clickable());
-        let root = match self.update(&root, state).await? {
-            true => root,
+        let root = if self.update(&root, state).await? {
+            root
+        } else if let Some(twin) = self.twin().await? {
+            twin
+        } else {
             // Somebody deleted it, or it may no longer be edited: the incident gets a new one.
-            false => match self.twin().await? {
-                Some(place) => place,
-                None => {
-                    let place = self.post_root().await?;
-                    self.add_chart(&place, chart).await;
-                    return Ok(place);
-                }
-            },
+            return self.post_anew(chart).await;
         };
         self.reply(&root).await?;
         Ok(root)
+    }
+
+    async fn post_anew(&self, chart: Option<&[u8]>) -> Result<Place, Attempt> {
+        let place = self.post_root().await?;
+        self.add_chart(&place, chart).await;
+        Ok(place)
     }
 
     /// The incident's message where no receipt names it: an attempt that ended without an answer may have posted it.
@@ -217,9 +215,8 @@ impl Delivery<'_> {
         body["thread_ts"] = (*root.ts).into();
         body["metadata"] = metadata(notice, "reply");
         match self.api.post("chat.postMessage", &body).await {
-            Ok(_) => Ok(()),
-            // The thread is gone between two calls: the next notice makes a new one.
-            Err(Refusal::Gone(_)) => Ok(()),
+            // A thread that is gone between two calls is made anew by the next notice.
+            Ok(_) | Err(Refusal::Gone(_)) => Ok(()),
             Err(Refusal::TooLong(_)) => {
                 let short = merged(&body, &blocks::short_reply(self.message));
                 self.api.post("chat.postMessage", &short).await.map(drop).map_err(Refusal::into_attempt)
