@@ -497,8 +497,8 @@ async fn the_pod_that_is_not_ready_speaks_for_its_workload() {
     kubernetes.deployment("shop", "checkout", 4, 0.5, 512 << 20);
     kubernetes.until(SOON, |k| names(k).len() == 4).await.unwrap();
     let new = names(&kubernetes).into_iter().find(|name| !known.contains(name)).unwrap();
-    let long = (0..100).map(|n| format!("line {n}\n")).collect::<String>();
-    kubernetes.set_log("shop", &new, &long);
+    let long: Vec<String> = (0..100).map(|n| format!("line {n}\n")).collect();
+    kubernetes.set_log("shop", &new, &long.concat());
     let tail = cluster.log_tail(&pods).await.unwrap();
     assert_eq!((tail.pod.as_str(), tail.pods), (new.as_str(), (4, 3)));
     assert_eq!((tail.text.lines().count(), tail.text.lines().last()), (40, Some("line 99")));

@@ -185,7 +185,7 @@ impl IncidentView {
                     done_at: item.done.as_ref().map(|(_, at)| at.to_string()),
                 })
                 .collect(),
-            links: engine.links_of(incident).into_iter().map(LinkView::new).collect(),
+            links: engine.links_of(incident).iter().map(LinkView::new).collect(),
             diagnosis: with_timeline.then(|| incident.diagnosis.iter().map(DiagnosisView::new).collect()),
             timeline: with_timeline.then(|| incident.timeline.iter().map(TimelineView::new).collect()),
         }
@@ -215,7 +215,7 @@ impl AlertView {
 }
 
 impl LinkView {
-    fn new(link: Link) -> Self {
+    fn new(link: &Link) -> Self {
         Self { name: link.name.to_string(), url: link.url.to_string() }
     }
 }

@@ -157,7 +157,7 @@ fn table(mut samples: Vec<Sample>, unit: Option<Unit>) -> Attachment {
             // What all have in common says nothing about the largest.
             let differs =
                 |name: &str| others.iter().any(|other| other.labels.get(name) != first.labels.get(name));
-            format!("{} series, the largest {} {}", samples.len(), shown(first), values(first, differs))
+            format!("{} {}, the largest of {}", shown(first), values(first, differs), samples.len())
         }
     };
     Attachment::new(head.trim(), &lines.join("\n"), Keep::Beginning)
@@ -234,7 +234,7 @@ mod tests {
             sample("c", Observation::Value(0.953)),
         ];
         let shown = table(samples, Some(Unit::Ratio));
-        assert_eq!(&*shown.head, "3 series, the largest 95.3 % c");
+        assert_eq!(&*shown.head, "95.3 % c, the largest of 3");
         assert_eq!(
             &*shown.text,
             "{job=\"x\", pod=\"c\"}  95.3 %\n{job=\"x\", pod=\"a\"}  10 %\n{job=\"x\", pod=\"b\"}  no number"

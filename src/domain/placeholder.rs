@@ -184,11 +184,8 @@ fn fill_literal(
             length += rest[length..].chars().next().map_or(0, char::len_utf8);
         }
         let piece = &rest[..length];
-        if raw {
-            filled.push_str(&escaped(piece, mark))
-        } else {
-            filled.push_str(piece)
-        }
+        let piece = if raw { escaped(piece, mark) } else { piece.to_owned() };
+        filled.push_str(&piece);
         rest = &rest[length..];
     }
     if !any {
@@ -258,7 +255,7 @@ mod tests {
             (r#"up{pod=~"$service-.+"}"#, "a.b", r#"up{pod=~"a\\.b-.+"}"#),
             ("up{pod !~ '$service'}", "a|b", r"up{pod !~ 'a\\|b'}"),
             (r#"up{a="$service"}"#, r#"x"} or vector(1) #"#, r#"up{a="x\"} or vector(1) #"}"#),
-            (r#"up{a='$service'}"#, r#"it's"#, r#"up{a='it\'s'}"#),
+            ("up{a='$service'}", "it's", r"up{a='it\'s'}"),
             ("up{a=~`\\d$service`}", "`\n", r#"up{a=~"\\d`\n"}"#),
             (r#"up{a="\\$service"}"#, "b", r#"up{a="\\b"}"#),
             (r#"up{a="\$service"}"#, r#"b""#, r#"up{a="\$service"}"#),

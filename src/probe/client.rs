@@ -134,9 +134,8 @@ impl Probe {
         while body.len() <= LARGEST_BODY {
             match response.chunk().await {
                 Ok(Some(chunk)) => body.extend_from_slice(&chunk[..chunk.len().min(LARGEST_BODY + 1)]),
-                Ok(None) => break,
-                // The status is worth more than the rest of the body.
-                Err(_) => break,
+                // Where the body breaks off the status is worth more than the rest of it.
+                Ok(None) | Err(_) => break,
             }
         }
         let cut = body.len() > LARGEST_BODY;

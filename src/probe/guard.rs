@@ -43,14 +43,13 @@ fn reach_of_v4(address: Ipv4Addr) -> Reach {
         [10, ..] | [172, 16..=31, ..] | [192, 168, ..] | [100, 64..=127, ..] => Reach::Private,
         // "This network", link-local, protocol assignments, documentation, 6to4 relays, benchmarks, multicast,
         // reserved and broadcast.
-        [0, ..]
+        [0 | 224..=255, ..]
         | [169, 254, ..]
         | [192, 0, 0 | 2, _]
         | [192, 88, 99, _]
         | [198, 18 | 19, ..]
         | [198, 51, 100, _]
-        | [203, 0, 113, _]
-        | [224..=255, ..] => Reach::Special,
+        | [203, 0, 113, _] => Reach::Special,
         _ => Reach::Public,
     }
 }
@@ -58,14 +57,14 @@ fn reach_of_v4(address: Ipv4Addr) -> Reach {
 fn reach_of_v6(address: Ipv6Addr) -> Reach {
     let embedded = |high: u16, low: u16| {
         let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
-        // What such an address wraps is reached only through something else: never better than private.
         reach_of_v4(Ipv4Addr::new(a, b, c, d))
     };
     match address.segments() {
         [0, 0, 0, 0, 0, 0, 0, 1] => Reach::Loopback,
         // Mapped, compatible, and translated by NAT64; 6to4.
-        [0, 0, 0, 0, 0, 0xffff | 0, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => embedded(high, low),
-        [0x2002, high, low, ..] => embedded(high, low),
+        [0, 0, 0, 0, 0, 0xffff | 0, high, low]
+        | [0x64, 0xff9b, 0, 0, 0, 0, high, low]
+        | [0x2002, high, low, ..] => embedded(high, low),
         [0xfc00..=0xfdff, ..] => Reach::Private,
         // Only what is assigned as global unicast, without Teredo and the other protocol assignments, documentation
         // and segment routing.

@@ -183,7 +183,7 @@ pub(crate) fn notice(event: &NoticeEvent, channel: &str) -> Notice {
 /// What a diagnosis found.
 fn found() -> Vec<Arc<str>> {
     let lines = [
-        "Review active processes: 3 series, the largest 0.94 checkout-7f9c-x2",
+        "Review active processes: 0.94 checkout-7f9c-x2, the largest of 3",
         "Check error logs: checkout-7f9c-x2, 3 of 4 ready: panic: out of <memory> & time",
         "Ask the service: nothing found, timed_out: no answer in time",
     ];
