@@ -251,6 +251,7 @@ mod tests {
             links: Vec::new(),
             pages: 1,
             opened_revision: 1,
+            lead: None,
         }
     }
 
