@@ -9,6 +9,7 @@ use jiff::SignedDuration;
 use tokio::sync::{Semaphore, watch};
 use tracing::debug;
 
+use crate::api::chart::DrawChart;
 use crate::chart::{Chart, DrawError, Mark, MarkKind, Point};
 use crate::core::clock;
 use crate::domain::Timestamp;
@@ -81,6 +82,15 @@ impl Charts {
         let now = clock::now().as_second();
         let to = Timestamp::from_second(now - now.rem_euclid(KEPT.as_secs())).ok()?;
         self.draw(facts, to).await
+    }
+
+    /// The drawing of an incident's chart, to be handed to those who may not see a query.
+    pub fn into_drawing(self) -> DrawChart {
+        let charts = Arc::new(self);
+        Arc::new(move |facts| {
+            let charts = charts.clone();
+            Box::pin(async move { charts.of_incident(&facts).await })
+        })
     }
 
     /// Never fails and never takes longer than two seconds: a page does not wait for a picture.

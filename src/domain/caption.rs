@@ -41,45 +41,15 @@ pub fn caption(facts: &Facts, now: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::incident::{ActionTaken, IncidentState};
-    use crate::domain::labels::Labels;
-    use crate::domain::quantity::Unit;
-    use crate::domain::severity::Severity;
+    use crate::domain::headline;
+    use crate::domain::incident::ActionTaken;
 
     fn at(text: &str) -> Timestamp {
         format!("2026-11-23T{text}:00Z").parse().unwrap()
     }
 
     fn facts(value: Option<f64>) -> Facts {
-        Facts {
-            incident_id: "INC-20261123-0007".into(),
-            uid: "3f2a".into(),
-            incident_type: "service_outage".into(),
-            severity: Severity::Critical,
-            state: IncidentState::Open,
-            acknowledged_by: None,
-            subject: Labels::empty(),
-            subject_name: "checkout".into(),
-            opened_by: "cpu_usage".into(),
-            metric: "cpu_usage".into(),
-            value,
-            unit: Unit::Ratio,
-            threshold: Some(0.9),
-            impact: "".into(),
-            team: "".into(),
-            actions: Vec::new(),
-            next_steps: Vec::new(),
-            eta: None,
-            since: at("03:09"),
-            opened_at: at("03:11"),
-            resolved_at: None,
-            did: None,
-            labels: Labels::empty(),
-            runbook_url: None,
-            pages: 1,
-            opened_revision: 1,
-            lead: None,
-        }
+        Facts { value, resolved_at: None, ..headline::tests::facts() }
     }
 
     #[test]

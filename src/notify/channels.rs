@@ -82,6 +82,8 @@ impl Channels {
         let is_told = notice.event.is_page() || notice.event == NoticeEvent::Resolved;
         let shows = match self.by_name.get(&notice.channel) {
             Some(Channel::Email(_)) => true,
+            // Once, with the message that opens the incident's thread.
+            Some(Channel::SlackBot(_)) => notice.receipt.is_none(),
             Some(Channel::Slack(_) | Channel::PagerDuty(_) | Channel::Webhook(_) | Channel::Heartbeat(_))
             | None => false,
         };
