@@ -23,6 +23,11 @@ const KEPT: &str = "private, max-age=15";
 pub type DrawChart =
     Arc<dyn Fn(Facts) -> Pin<Box<dyn Future<Output = Option<Arc<[u8]>>> + Send>> + Send + Sync>;
 
+/// For an API over which nothing is drawn.
+pub fn nothing_to_draw() -> DrawChart {
+    Arc::new(|_| Box::pin(std::future::ready(None)))
+}
+
 pub(super) async fn png(State(api): State<Api>, Path(id): Path<String>) -> Result<Response, Problem> {
     let wanted = IncidentId::from(id.as_str());
     let facts = api.core.ask(move |engine| engine.facts_of(&wanted, clock::now())).await?;
