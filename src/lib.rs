@@ -4,6 +4,7 @@
 //! ARCHITECTURE.md draws the picture and names the invariants.
 
 pub mod api;
+pub mod chart;
 pub mod cli;
 pub mod config;
 pub mod core;

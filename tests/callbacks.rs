@@ -125,6 +125,7 @@ impl World {
             listen,
             tokens_file: None,
             callbacks: Callbacks::new(move || doors(setting), sender),
+            draw_chart: runbookd::api::chart::nothing_to_draw(),
         };
         let served = tokio::spawn(async move { axum::serve(listener, api.router()).await.unwrap() });
         let url = format!("http://{listen}/api/runbookd/v1/callbacks");

@@ -2,6 +2,7 @@
 //! what; asks the core for everything it shows.
 
 pub mod callbacks;
+pub mod chart;
 mod configuration;
 mod guard;
 mod health;
@@ -31,6 +32,7 @@ use crate::config::status::ReloadStatus;
 use crate::core::Core;
 use crate::telemetry::metrics::Metrics;
 
+use chart::DrawChart;
 use problem::Problem;
 
 /// The largest request body, in bytes.
@@ -58,13 +60,15 @@ pub struct Api {
     pub tokens_file: Option<PathBuf>,
     /// What callbacks need of the configuration.
     pub callbacks: callbacks::Callbacks,
+    /// Draws the chart of an incident.
+    pub draw_chart: DrawChart,
 }
 
 impl Api {
     /// All routes.
     pub fn router(self) -> Router {
         let nothing_inline = HeaderValue::from_static(
-            "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+            "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
         );
         Router::new()
             .route("/healthz", get(health::healthz))
@@ -73,6 +77,7 @@ impl Api {
             .route("/", get(page::overview))
             .route("/style.css", get(page::style))
             .route("/incidents/{id}", get(page::incident))
+            .route("/incidents/{id}/chart.png", get(chart::png))
             .route("/api/runbookd/v1/incidents", get(incidents::list))
             .route("/api/runbookd/v1/incidents/{id}", get(incidents::one))
             .route("/api/runbookd/v1/incidents/{id}/acknowledge", post(incidents::acknowledge))

@@ -28,6 +28,7 @@ use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
 
 use super::callbacks::callbacks;
+use super::charts::Charts;
 use super::deliver::Delivery;
 use super::diagnose::Diagnosis;
 use super::observe::observe;
@@ -103,6 +104,7 @@ impl Daemon {
         let diagnosis =
             Diagnosis::new(configured.clone(), scaling.cluster(), core.clone(), stop.clone(), tasks.clone());
         tasks.spawn(perform(effects, delivery, diagnosis, scaling, stop.clone()));
+        let draw_chart = Charts::new(configured.clone()).into_drawing();
         tasks.spawn(observe(configured.clone(), core.clone(), metrics.clone(), stop.clone()));
         tasks.spawn(tick(core.clone(), wakes, stop.clone()));
 
@@ -120,6 +122,7 @@ impl Daemon {
             listen: address,
             tokens_file,
             callbacks: callbacks(configured, &tasks, stop.clone()),
+            draw_chart,
         };
         let stopped = stop.clone();
         tasks.spawn(async move {

@@ -207,7 +207,7 @@ impl Line<'_> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use proptest::prelude::*;
 
     use super::*;
@@ -220,7 +220,8 @@ mod tests {
         text.parse().unwrap()
     }
 
-    fn facts() -> Facts {
+    /// The story's facts.
+    pub(in crate::domain) fn facts() -> Facts {
         Facts {
             incident_id: "INC-20261123-0007".into(),
             uid: "3f2a".into(),
@@ -251,6 +252,7 @@ mod tests {
             links: Vec::new(),
             pages: 1,
             opened_revision: 1,
+            lead: None,
         }
     }
 

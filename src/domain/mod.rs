@@ -6,6 +6,7 @@
 
 pub mod alert;
 pub mod capacity;
+pub mod caption;
 pub mod change;
 pub mod diagnosis;
 pub mod digest;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::Timestamp;
+use super::alert::AlertKey;
 use super::diagnosis::Link;
 use super::digest::Digest;
 use super::incident::{ActionTaken, IncidentState};
@@ -180,6 +181,9 @@ pub struct Facts {
     pub pages: u32,
     /// The revision that this channel heard first: the head of a mail thread.
     pub opened_revision: u32,
+    /// The leading alert: whose values a chart shows.
+    #[serde(default)]
+    pub lead: Option<AlertKey>,
 }
 
 /// What a channel gave back for the first notice it accepted about an incident, in the channel's own form: where a

@@ -63,6 +63,7 @@ impl Engine {
             links: self.links_of(incident),
             pages: 0,
             opened_revision: 0,
+            lead: key.cloned(),
         })
     }
 

@@ -94,5 +94,6 @@ pub(super) fn facts(uid: &str, now: Timestamp) -> Facts {
         links: Vec::new(),
         pages: 0,
         opened_revision: 0,
+        lead: None,
     }
 }

@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::config::secret::SecretSource;
 use crate::config::settings::{ChannelSettings, HeartbeatSettings, SlackSettings, WebhookSettings};
 use crate::domain::name::ChannelName;
-use crate::domain::notice::{Attempt, Communication, DeliveryReason, Notice};
+use crate::domain::notice::{Attempt, Communication, DeliveryReason, Notice, NoticeEvent};
 use crate::domain::template::Escape;
 
 use super::email::{self, Addresses};
@@ -77,16 +77,34 @@ impl Channels {
         self
     }
 
+    /// Whether a notice is told with a chart where there is one.
+    pub fn shows_charts(&self, notice: &Notice) -> bool {
+        let is_told = notice.event.is_page() || notice.event == NoticeEvent::Resolved;
+        let shows = match self.by_name.get(&notice.channel) {
+            Some(Channel::Email(_)) => true,
+            // Once, with the message that opens the incident's thread.
+            Some(Channel::SlackBot(_)) => notice.receipt.is_none(),
+            Some(Channel::Slack(_) | Channel::PagerDuty(_) | Channel::Webhook(_) | Channel::Heartbeat(_))
+            | None => false,
+        };
+        shows && is_told && notice.digest.is_none()
+    }
+
     /// Tries once to deliver a notice to its channel.
     pub async fn deliver(&self, notice: &Notice) -> Attempt {
+        self.deliver_with(notice, None).await
+    }
+
+    /// The same with a chart, a PNG, for the channels that show one.
+    pub async fn deliver_with(&self, notice: &Notice, chart: Option<&[u8]>) -> Attempt {
         match self.by_name.get(&notice.channel) {
             None => Attempt::Refused {
                 reason: DeliveryReason::NoSuchChannel,
                 detail: format!("no channel `{}` is configured", notice.channel).into(),
             },
             Some(Channel::Slack(settings)) => self.slack(settings, notice).await,
-            Some(Channel::SlackBot(bot)) => self.slack_bot(bot, notice, None).await,
-            Some(Channel::Email(mail)) => self.email(&mail.0, &mail.1, notice).await,
+            Some(Channel::SlackBot(bot)) => self.slack_bot(bot, notice, chart).await,
+            Some(Channel::Email(mail)) => self.email(&mail.0, &mail.1, notice, chart).await,
             Some(Channel::PagerDuty(pager)) => {
                 pager.deliver(&self.client, &self.message(notice, Escape::Text)).await
             }
@@ -168,10 +186,16 @@ impl Channels {
         post(&self.client, Post { url, headers, secrets: &secrets }, body).await
     }
 
-    async fn email(&self, mailer: &Mailer, addresses: &Addresses, notice: &Notice) -> Attempt {
+    async fn email(
+        &self,
+        mailer: &Mailer,
+        addresses: &Addresses,
+        notice: &Notice,
+        chart: Option<&[u8]>,
+    ) -> Attempt {
         let text = self.message(notice, Escape::Text);
         let html = self.message(notice, Escape::Html);
-        match email::mail(&text, &html, addresses) {
+        match email::mail_with(&text, &html, &addresses.for_recipients(&notice.recipients), chart) {
             Ok(mail) => mailer.send(&mail).await,
             Err(error) => {
                 Attempt::Refused { reason: DeliveryReason::NotRendered, detail: error.to_string().into() }

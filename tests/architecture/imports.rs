@@ -9,6 +9,7 @@ use crate::tree::{none, rust_files};
 const MAY_NAME: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("engine", &["domain"]),
+    ("chart", &["domain"]),
     ("config", &["domain"]),
     ("store", &["domain", "config::settings"]),
     ("prometheus", &["domain", "config::settings", "config::secret"]),
@@ -32,6 +33,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "telemetry",
             "core",
             "api",
+            "chart",
         ],
     ),
     (
@@ -64,6 +66,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("kube", &["kubernetes"]),
     ("lettre", &["notify"]),
     ("minijinja", &["domain", "api"]),
+    ("png", &["chart"]),
     ("prometheus_client", &["telemetry"]),
     ("prometheus_http_query", &["prometheus"]),
     ("promql_parser", &["config"]),
@@ -71,7 +74,9 @@ const HOMES: &[(&str, &[&str])] = &[
     ("ring", &["api", "notify"]),
     ("rusqlite", &["store"]),
     ("serde_yaml", &["config"]),
+    ("tiny_skia", &["chart"]),
     ("tower_http", &["api"]),
+    ("ttf_parser", &["chart"]),
 ];
 
 fn allowed(module: &str) -> Option<&'static [&'static str]> {

@@ -8,5 +8,6 @@ mod bodies;
 mod hostile;
 mod mail;
 mod pager;
+mod pictures;
 mod slack_bot;
 mod story;

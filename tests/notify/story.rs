@@ -168,6 +168,7 @@ pub(crate) fn notice(event: &NoticeEvent, channel: &str) -> Notice {
             }],
             pages: chapter.pages,
             opened_revision: 1,
+            lead: None,
         },
         created_at: at(chapter.time),
         attempts: 0,
