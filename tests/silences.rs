@@ -67,6 +67,7 @@ impl World {
             listen,
             tokens_file: None,
             callbacks: Callbacks::new(Doors::default, mpsc::channel(1).0),
+            draw_chart: runbookd::api::chart::nothing_to_draw(),
         };
         let server = tokio::spawn(async move { axum::serve(listener, api.router()).await.unwrap() });
         world::install_crypto();
