@@ -11,6 +11,7 @@ pub mod change;
 pub mod diagnosis;
 pub mod digest;
 pub mod escalation;
+pub mod explanation;
 pub mod headline;
 pub mod incident;
 pub mod inhibition;

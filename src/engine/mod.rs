@@ -17,6 +17,7 @@ pub mod effect;
 mod escalation;
 pub mod event;
 mod evidence;
+mod explain;
 mod facts;
 pub mod heartbeat;
 mod incidents;
