@@ -15,6 +15,7 @@ use runbookd::core::{Core, Started, clock};
 use runbookd::daemon::running::plan as plan_of;
 use runbookd::domain::labels::Labels;
 use runbookd::domain::observation::{Answer, Observation, Round, Sample};
+use runbookd::domain::silence::{Silence, SilenceRequest};
 use runbookd::engine::Engine;
 use runbookd::engine::effect::Effect;
 use runbookd::engine::event::Event;
@@ -47,7 +48,9 @@ impl World {
         let plan = Arc::new(plan_of(&loaded.settings, loaded.rules));
         let (store, committed) = Store::open(&StoreSettings::Sqlite(folder.join("store.db"))).unwrap();
         let mut state = State::default();
-        committed.into_iter().for_each(|change| state.apply(change));
+        for change in committed {
+            state.apply(change);
+        }
         let (engine, resumed) = Engine::restore(plan, state, clock::now());
         let metrics = Arc::new(Metrics::default());
         let Started { core, effects, thread, .. } =
@@ -66,8 +69,8 @@ impl World {
             stopping: Arc::default(),
             listen,
             tokens_file: None,
-            callbacks: Callbacks::new(Doors::default, mpsc::channel(1).0),
             draw_chart: runbookd::api::chart::nothing_to_draw(),
+            callbacks: Callbacks::new(Doors::default, mpsc::channel(1).0),
         };
         let server = tokio::spawn(async move { axum::serve(listener, api.router()).await.unwrap() });
         world::install_crypto();
@@ -220,6 +223,33 @@ async fn wrong_silences_are_problems_that_say_why() {
         .header("Origin", "https://evil.example");
     assert_eq!(answer(foreign).await.0, 403);
     assert_eq!(world.get("/silences?state=all").await.1["items"], json!([]), "nothing of it was taken");
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn there_are_only_so_many_silences() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = World::start(folder.path()).await;
+    let now = clock::now();
+    for number in 0..1_000 {
+        let asked = SilenceRequest {
+            matchers: format!("a={number}").parse().unwrap(),
+            starts_at: now,
+            ends_at: now.checked_add(std::time::Duration::from_secs(3_600)).unwrap(),
+            author: "Ana".into(),
+            comment: "one of many".into(),
+        };
+        let made = Silence::new(asked, None, now).unwrap();
+        world.core.send(Event::Silence(Box::new(made))).await.unwrap();
+    }
+    assert_eq!(world.post(&silence(&json!("a=b"))).await.0, 409);
+    let (_, list) = world.get("/silences").await;
+    let one = list["items"][0]["id"].as_str().unwrap().to_owned();
+    let mut changed = silence(&json!("a=b"));
+    changed["id"] = json!(one);
+    assert_eq!(world.post(&changed).await.0, 200, "what is there can be changed");
+    assert_eq!(world.delete(&one).await.0, 200);
+    assert_eq!(world.post(&silence(&json!("a=b"))).await.0, 201);
     world.stop().await;
 }
 

@@ -27,6 +27,9 @@ const LONGEST_COMMENT: usize = 1_000;
 /// The most matchers of one silence.
 const MOST_MATCHERS: usize = 50;
 
+/// The most silences that are not over at the same time: each is looked at for each alert that fires.
+const MOST_SILENCES: usize = 1_000;
+
 /// How the list is narrowed.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -150,6 +153,13 @@ pub(super) async fn put(
         None => None,
     };
     let is_new = known.is_none();
+    let living = move |engine: &Engine| {
+        engine.silences().filter(|silence| silence.state(now) != SilenceState::Expired).count()
+    };
+    if is_new && api.core.ask(living).await? >= MOST_SILENCES {
+        let detail = format!("there are {MOST_SILENCES} silences already: end some, or let one say more");
+        return Err(Problem::new(StatusCode::CONFLICT, detail));
+    }
     let silence = Silence::new(request(asked, changer, now)?, known, now)
         .map_err(|fault: SilenceFault| bad(fault.to_string()))?;
     let id = silence.id.to_string();
