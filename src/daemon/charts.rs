@@ -56,8 +56,11 @@ enum NoChart {
 /// A PNG, or that there is none.
 type Picture = Option<Arc<[u8]>>;
 
-/// What was made lately: by the incident's identity and the right edge.
-type Recent = BTreeMap<(Arc<str>, Timestamp), (Timestamp, Picture)>;
+/// The incident's identity and the right edge, where that is not now.
+type Key = (Arc<str>, Option<Timestamp>);
+
+/// What was made lately, and when.
+type Recent = BTreeMap<Key, (Timestamp, Picture)>;
 
 /// Makes charts over the running configuration.
 pub struct Charts {
@@ -74,14 +77,12 @@ impl Charts {
 
     /// The chart that goes with a notice: as it was when the notice was decided, so that a repeat shows the same.
     pub async fn of_notice(&self, notice: &Notice) -> Picture {
-        self.draw(&notice.facts, notice.created_at).await
+        self.draw(&notice.facts, Some(notice.created_at)).await
     }
 
     /// The chart of an incident now; the same for a quarter of a minute.
     pub async fn of_incident(&self, facts: &Facts) -> Picture {
-        let now = clock::now().as_second();
-        let to = Timestamp::from_second(now - now.rem_euclid(KEPT.as_secs())).ok()?;
-        self.draw(facts, to).await
+        self.draw(facts, None).await
     }
 
     /// The drawing of an incident's chart, to be handed to those who may not see a query.
@@ -94,8 +95,9 @@ impl Charts {
     }
 
     /// Never fails and never takes longer than two seconds: a page does not wait for a picture.
-    async fn draw(&self, facts: &Facts, to: Timestamp) -> Picture {
+    async fn draw(&self, facts: &Facts, to: Option<Timestamp>) -> Picture {
         let key = (facts.uid.clone(), to);
+        let to = to.unwrap_or_else(clock::now);
         if let Some(known) = self.known(&key) {
             return known;
         }
@@ -114,7 +116,7 @@ impl Charts {
         let rules = &running.plan.rules;
         let rule = rules.rules.get(&lead.rule).ok_or(NoChart::NoQuery)?;
         let query = rules.queries.get(&rule.query).ok_or(NoChart::NoQuery)?;
-        let span = Span { from: begin(facts.since, to), to, within: WITHIN };
+        let span = Span::ending(to, begin(facts.since, to), WITHIN);
         let _turn = self.turns.acquire().await.map_err(|_| NoChart::Stopping)?;
         let values = running.prometheus.query_range(&query.expr, span, &lead.series).await?;
         let chart = chart(facts, rule, values.ok_or(NoChart::NoData)?, span);
@@ -125,13 +127,13 @@ impl Charts {
         Ok(drawn?.into())
     }
 
-    fn known(&self, key: &(Arc<str>, Timestamp)) -> Option<Picture> {
+    fn known(&self, key: &Key) -> Option<Picture> {
         let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         let (made, picture) = recent.get(key)?;
         is_fresh(*made, clock::now()).then(|| picture.clone())
     }
 
-    fn remember(&self, key: (Arc<str>, Timestamp), picture: Picture) {
+    fn remember(&self, key: Key, picture: Picture) {
         let now = clock::now();
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         recent.retain(|_, (made, _)| is_fresh(*made, now));

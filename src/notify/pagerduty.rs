@@ -6,6 +6,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::domain::caption::caption;
 use crate::domain::headline::{shortened, what_and_limit};
 use crate::domain::notice::{Attempt, DeliveryReason, NoticeEvent};
 
@@ -18,6 +19,8 @@ const PATH: &str = "/v2/enqueue";
 const LARGEST_EVENT: usize = 500_000;
 /// How many lines `2_did` and `3_next` hold.
 const MOST_LINES: usize = 10;
+/// The longest words of a picture, in characters.
+const LONGEST_ALT: usize = 500;
 /// How many labels are told.
 const MOST_LABELS: usize = 40;
 
@@ -100,7 +103,11 @@ fn trigger(message: &Message<'_>, dedup_key: &str) -> Value {
     let facts = &message.notice.facts;
     let group = facts.labels.get("namespace").or_else(|| facts.labels.get("tenant"));
     let group = group.or_else(|| facts.subject.get("namespace")).or_else(|| facts.subject.get("tenant"));
-    let links = message.links();
+    let mut links = message.links();
+    let chart = message.chart_url();
+    if let Some(url) = chart.as_deref() {
+        links.insert(1.min(links.len()), ("Chart".to_owned(), url));
+    }
     let listed: Vec<String> = links.iter().map(|(name, url)| format!("{name}: {url}")).collect();
     let mut payload = json!({
         "summary": message.headline,
@@ -131,6 +138,13 @@ fn trigger(message: &Message<'_>, dedup_key: &str) -> Value {
     });
     if let Some(url) = message.incident_url.as_deref() {
         event["client_url"] = url.into();
+    }
+    // PagerDuty refuses an event whose image is not https.
+    if let Some(url) = chart.as_deref().filter(|url| url.starts_with("https://")) {
+        let alt = caption(facts, message.notice.created_at);
+        let image =
+            json!({"src": url, "href": message.incident_url.as_deref(), "alt": shortened(&alt, LONGEST_ALT)});
+        event["images"] = json!([image]);
     }
     fitting(event)
 }

@@ -154,6 +154,13 @@ impl Message<'_> {
         self.notice.facts.links.iter().filter(|link| is_web(&link.url))
     }
 
+    /// The picture of the leading alert's values, where there is a query to draw.
+    pub fn chart_url(&self) -> Option<String> {
+        let page = self.incident_url.as_deref()?;
+        let is_drawn = self.notice.facts.lead.is_some() && self.notice.digest.is_none();
+        is_drawn.then(|| format!("{page}/chart.png"))
+    }
+
     /// The links with their names, the most useful first.
     pub fn links(&self) -> Vec<(String, &str)> {
         let incident = self.incident_url.as_deref().map(|url| ("Incident".to_owned(), url));

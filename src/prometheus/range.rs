@@ -31,6 +31,17 @@ pub struct Span {
 }
 
 impl Span {
+    /// The span that ends at `to` and reaches back at least to `from`, whole steps long, so that the newest value is in
+    /// it.
+    pub fn ending(to: Timestamp, from: Timestamp, within: Duration) -> Self {
+        let rough = Self { from: from.min(to), to, within };
+        let step = rough.step();
+        let (last, first) = (to.as_second(), rough.from.as_second());
+        let steps = (last - first).div_euclid(step) + i64::from((last - first).rem_euclid(step) > 0);
+        let at = |second| Timestamp::from_second(second).unwrap_or(rough.from);
+        Self { from: at(last - steps * step), to: at(last), within }
+    }
+
     /// The distance of two values in seconds: so that at most [`MOST_POINTS`] are answered, and not below 15 seconds.
     pub fn step(&self) -> i64 {
         let whole = self.to.as_second().saturating_sub(self.from.as_second()).max(0);
@@ -156,6 +167,20 @@ mod tests {
         assert_eq!([0, 60, 3_585, 3_600, 86_400].map(|seconds| span(seconds).step()), [15, 15, 15, 15, 360]);
         for seconds in [0, 14, 3_600, 7_201, 90_000, 31_536_000] {
             assert!(seconds / span(seconds).step() < i64::from(MOST_POINTS), "{seconds}");
+        }
+    }
+
+    #[test]
+    fn a_span_ends_with_its_newest_value() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        for seconds in [0, 1, 15, 3_600, 3_607, 7_199, 90_001] {
+            let to = Timestamp::from_millisecond((FROM + seconds) * 1_000 + 700).unwrap();
+            let span = Span::ending(to, at(FROM), Duration::from_secs(2));
+            assert_eq!(span.to, at(FROM + seconds));
+            assert!(span.from <= at(FROM), "{seconds}");
+            let whole = span.to.as_second() - span.from.as_second();
+            assert_eq!(whole % span.step(), 0, "{seconds}");
+            assert!(whole / span.step() < i64::from(MOST_POINTS), "{seconds}");
         }
     }
 

@@ -15,6 +15,7 @@ mod diagnosed;
 mod disk;
 mod http;
 mod life_cycle;
+mod pictures;
 mod power_loss;
 mod reload;
 mod told;

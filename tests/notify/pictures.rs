@@ -90,3 +90,29 @@ async fn a_notice_goes_to_the_people_it_names() {
         assert!(!String::from_utf8_lossy(&mail.raw).contains("Bcc"));
     }
 }
+
+#[test]
+fn pagerduty_is_given_a_link_and_over_https_the_picture() {
+    use runbookd::domain::template::Escape;
+    use runbookd::notify::{pagerduty, render::Wording};
+
+    let wording = Wording::new(&crate::story::communication()).unwrap();
+    let event = |notice: &runbookd::domain::notice::Notice, url: Option<&str>| {
+        pagerduty::events(&wording.message(notice, Escape::Text, url)).remove(0)
+    };
+    let opened = notice(&NoticeEvent::Opened, "pagerduty");
+    for (url, images) in [("https://runbookd.example.org", 1), ("http://runbookd.shop.svc", 0)] {
+        let event = event(&opened, Some(url));
+        let chart = format!("{url}/incidents/INC-20261123-0007/chart.png");
+        assert_eq!(event["links"][1], serde_json::json!({"href": chart, "text": "Chart"}));
+        assert_eq!(event["images"].as_array().map_or(0, Vec::len), images, "{url}");
+        if images > 0 {
+            assert_eq!(event["images"][0]["src"], chart);
+        }
+    }
+    assert_eq!(event(&opened, None)["links"][0]["text"], "Runbook", "no address, no picture");
+    let mut undrawn = opened;
+    undrawn.facts.lead = None;
+    let event = event(&undrawn, Some("https://runbookd.example.org"));
+    assert!(event.get("images").is_none() && !event.to_string().contains("chart.png"));
+}

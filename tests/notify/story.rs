@@ -168,7 +168,10 @@ pub(crate) fn notice(event: &NoticeEvent, channel: &str) -> Notice {
             }],
             pages: chapter.pages,
             opened_revision: 1,
-            lead: None,
+            lead: Some(runbookd::domain::alert::AlertKey {
+                rule: "cpu_usage".into(),
+                series: Labels::new([("service", "checkout"), ("namespace", "shop"), ("cluster", "eu1")]),
+            }),
         },
         created_at: at(chapter.time),
         attempts: 0,
