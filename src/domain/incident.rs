@@ -9,14 +9,16 @@ use serde::{Deserialize, Serialize};
 
 use super::Timestamp;
 use super::alert::{AlertKey, has_passed};
+use super::diagnosis::DiagnosisStep;
 use super::escalation::Escalation;
 use super::labels::{Fnv, Labels};
-use super::name::{ActionId, ChannelName, IncidentId, IncidentTypeName};
-use super::notice::{NoticeEvent, Receipt, Recipients};
+use super::name::{ActionId, ChannelName, IncidentId, IncidentTypeName, SilenceId};
+use super::notice::{NoticeEvent, Origin, Receipt, Recipients};
 use super::quantity::Unit;
 use super::response::ChecklistItem;
 use super::scaling::Axis;
 use super::severity::Severity;
+use super::suppression::{Hold, Suppression};
 
 /// How long after its resolution a re-fire reopens an incident instead of opening another.
 pub const REOPEN_WITHIN: Duration = Duration::from_secs(10 * 60);
@@ -132,6 +134,9 @@ pub struct Acknowledgement {
     /// When it ends unless it is renewed: then the incident is nobody's again.
     #[serde(default)]
     pub until: Option<Timestamp>,
+    /// Where it was done, if in a channel.
+    #[serde(default)]
+    pub origin: Option<Origin>,
 }
 
 /// What a channel was told about an incident.
@@ -183,8 +188,14 @@ pub struct Incident {
     pub revision: u32,
     /// What each channel was told.
     pub told: BTreeMap<ChannelName, Told>,
+    /// Why nobody is told of it at present, where that is so.
+    #[serde(default)]
+    pub held: Option<Hold>,
     /// What is to be done.
     pub checklist: Vec<ChecklistItem>,
+    /// What the daemon looked at by itself, and what it found.
+    #[serde(default)]
+    pub diagnosis: Vec<DiagnosisStep>,
     /// What was done, oldest first.
     pub actions: Vec<ActionTaken>,
     /// Who is woken next.
@@ -287,6 +298,15 @@ pub enum Happening {
         /// Whether it is done now.
         done: bool,
     },
+    /// A step of the diagnosis ended.
+    Diagnosed {
+        /// The step's words.
+        step: Arc<str>,
+        /// Whether it found something.
+        found: bool,
+        /// What it found, or why it did not.
+        text: Arc<str>,
+    },
     /// A notice was queued.
     Queued {
         /// For which channel.
@@ -354,6 +374,25 @@ pub enum Happening {
         from: ChannelName,
         /// The channel told instead.
         to: ChannelName,
+    },
+    /// Nobody is told, and why.
+    Held {
+        /// Why.
+        why: Suppression,
+        /// What was not told; nothing where nothing happened but the suppression itself.
+        event: Option<NoticeEvent>,
+    },
+    /// People are told again.
+    Released {
+        /// What held it back.
+        why: Suppression,
+    },
+    /// A silence that holds it back is about to end.
+    SilenceEnding {
+        /// Which.
+        silence: SilenceId,
+        /// When.
+        at: Timestamp,
     },
     /// A scaling action began, moved or ended.
     Scaling {

@@ -6,6 +6,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::domain::caption::caption;
 use crate::domain::headline::{shortened, what_and_limit};
 use crate::domain::notice::{Attempt, DeliveryReason, NoticeEvent};
 
@@ -18,6 +19,8 @@ const PATH: &str = "/v2/enqueue";
 const LARGEST_EVENT: usize = 500_000;
 /// How many lines `2_did` and `3_next` hold.
 const MOST_LINES: usize = 10;
+/// The longest words of a picture, in characters.
+const LONGEST_ALT: usize = 500;
 /// How many labels are told.
 const MOST_LABELS: usize = 40;
 
@@ -49,6 +52,15 @@ pub fn dedup_key(uid: &str, page: u32) -> String {
     if page <= 1 { format!("runbookd/{uid}") } else { format!("runbookd/{uid}/{page}") }
 }
 
+/// Which page a dedup key of ours is about.
+pub fn page(dedup_key: &str) -> u32 {
+    dedup_key
+        .rsplit('/')
+        .next()
+        .filter(|_| dedup_key.matches('/').count() > 1)
+        .map_or(1, |page| page.parse().unwrap_or(1))
+}
+
 /// An event with its routing key, ready to be sent.
 pub fn with_routing_key(event: &Value, routing_key: &str) -> Value {
     let mut event = event.clone();
@@ -75,9 +87,15 @@ pub fn judge(answer: &Answer) -> Attempt {
     }
 }
 
+/// One event for every key that was used, the newest first: it is the one that rings. The alert in which it was
+/// acknowledged knows it already.
 fn every_key(message: &Message<'_>, action: &str) -> Vec<Value> {
-    let facts = &message.notice.facts;
-    let keys = (1..=facts.pages.max(1)).map(|page| dedup_key(&facts.uid, page));
+    let notice = message.notice;
+    let facts = &notice.facts;
+    let known = facts.acknowledged_in.as_ref().filter(|origin| origin.channel == notice.channel);
+    let known = known.filter(|_| matches!(notice.event, NoticeEvent::Acknowledged { .. }));
+    let keys = (1..=facts.pages.max(1)).rev().map(|page| dedup_key(&facts.uid, page));
+    let keys = keys.filter(|key| known.is_none_or(|origin| *origin.place != **key));
     keys.map(|key| json!({"event_action": action, "dedup_key": key})).collect()
 }
 
@@ -85,7 +103,11 @@ fn trigger(message: &Message<'_>, dedup_key: &str) -> Value {
     let facts = &message.notice.facts;
     let group = facts.labels.get("namespace").or_else(|| facts.labels.get("tenant"));
     let group = group.or_else(|| facts.subject.get("namespace")).or_else(|| facts.subject.get("tenant"));
-    let links = message.links();
+    let mut links = message.links();
+    let chart = message.chart_url();
+    if let Some(url) = chart.as_deref() {
+        links.insert(1.min(links.len()), ("Chart".to_owned(), url));
+    }
     let listed: Vec<String> = links.iter().map(|(name, url)| format!("{name}: {url}")).collect();
     let mut payload = json!({
         "summary": message.headline,
@@ -116,6 +138,13 @@ fn trigger(message: &Message<'_>, dedup_key: &str) -> Value {
     });
     if let Some(url) = message.incident_url.as_deref() {
         event["client_url"] = url.into();
+    }
+    // PagerDuty refuses an event whose image is not https.
+    if let Some(url) = chart.as_deref().filter(|url| url.starts_with("https://")) {
+        let alt = caption(facts, message.notice.created_at);
+        let image =
+            json!({"src": url, "href": message.incident_url.as_deref(), "alt": shortened(&alt, LONGEST_ALT)});
+        event["images"] = json!([image]);
     }
     fitting(event)
 }

@@ -4,6 +4,8 @@
 
 mod alert_oracle;
 mod alert_table;
+mod diagnosis;
+mod explained;
 mod made;
 mod moves;
 mod scaling_property;
