@@ -55,13 +55,7 @@ pub(crate) struct Agenda<E> {
 
 impl<E> Agenda<E> {
     pub(crate) fn new(seed: u64) -> Self {
-        Self {
-            heap: BinaryHeap::new(),
-            sequence: 0,
-            ties: Chance::fork(seed, "ties"),
-            now: 0,
-            offset: 0,
-        }
+        Self { heap: BinaryHeap::new(), sequence: 0, ties: Chance::fork(seed, "ties"), now: 0, offset: 0 }
     }
 
     /// Milliseconds since the beginning, by a clock that nobody sets.

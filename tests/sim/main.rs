@@ -16,6 +16,7 @@ mod people;
 mod plans;
 mod replay;
 mod source;
+mod step;
 mod truth;
 mod wire;
 mod world;
@@ -98,7 +99,8 @@ fn every_invariant_holds_in_every_seed() {
 fn every_planted_bug_is_caught() {
     let mut missed = Vec::new();
     for bug in Bug::ALL {
-        let caught = first(0..SEEDS, |seed| run(Order { seed, bug: Some(bug), ..Order::default() }).violation);
+        let caught =
+            first(0..SEEDS, |seed| run(Order { seed, bug: Some(bug), ..Order::default() }).violation);
         match caught {
             Some((seed, violation)) => {
                 eprintln!("{bug:?}: seed {seed}, I{} {}", violation.invariant, violation.message);

@@ -3,10 +3,10 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use runbookd::core::step::{Record, Step};
 use runbookd::domain::change::Change;
 use runbookd::domain::name::{ChannelName, NoticeId};
 use runbookd::domain::notice::{Notice, NoticeEvent};
+use runbookd::domain::trouble::Trouble;
 use runbookd::engine::Engine;
 use runbookd::engine::effect::Effect;
 use runbookd::engine::event::Event;
@@ -15,6 +15,7 @@ use runbookd::engine::state::State;
 use crate::bugs::Bug;
 use crate::disk::Commit;
 use crate::faults::Class;
+use crate::step::{Record, Step};
 use crate::world::{Happens, World};
 
 /// As many as the live core takes into one commit.
@@ -86,7 +87,9 @@ impl World {
             commits: 0,
             turn: 0,
         });
+        // Whoever was here before may have died between a trouble and its end.
         self.watch.started(self.agenda.now());
+        self.hand_in_later(Event::Trouble { trouble: Trouble::StoreFailing, detail: None });
         if self.lives > 1 && self.faults.strikes(Class::Process, 0.2) {
             self.marks.reached("kill_during_recovery");
             let inside = self.faults.chance(Class::Process).strikes(0.5);
@@ -130,6 +133,13 @@ impl World {
 
     pub(crate) fn is_alive(&self, life: u32) -> bool {
         self.node.as_ref().is_some_and(|node| node.life == life)
+    }
+
+    /// An event for the daemon, after the commit that comes first.
+    fn hand_in_later(&mut self, event: Event) {
+        if let Some(node) = &mut self.node {
+            node.waiting.push_back(event);
+        }
     }
 
     /// An event for the daemon, if it is up.
@@ -193,7 +203,7 @@ impl World {
             Commit::Kept
         };
         if self.faults.strikes(Class::Disk, self.faults.slow) {
-            let takes = self.faults.chance(Class::Disk).millis(0.1, 30.0);
+            let takes = self.faults.chance(Class::Disk).millis(0.05, 2.0);
             let Some(node) = &mut self.node else { return };
             node.committing = Some(changes);
             self.agenda.after(takes, Happens::CommitEnds { life: node.life, commit });
@@ -206,14 +216,15 @@ impl World {
         let Some(node) = self.node.as_mut().filter(|node| node.life == life) else { return };
         let Some(changes) = node.committing.take() else { return };
         self.conclude(commit, changes);
-        self.run_core();
     }
 
     /// A commit ended: what may leave now leaves.
     fn conclude(&mut self, commit: Commit, changes: Vec<Change>) {
         self.trace((commit == Commit::Kept, changes.len()));
         if commit != Commit::Refused {
-            if let Err((invariant, what)) = self.watch.committed(&changes, &self.disk, &self.plan, &mut self.marks) {
+            if let Err((invariant, what)) =
+                self.watch.committed(&changes, &self.disk, &self.plan, &mut self.marks)
+            {
                 return self.fail(invariant, what);
             }
             self.disk.write(&changes);
@@ -222,13 +233,17 @@ impl World {
         let Some(node) = &mut self.node else { return };
         let ignored = commit != Commit::Kept && self.order.bug == Some(Bug::IgnoresFailedCommits);
         let kept = commit == Commit::Kept || ignored;
-        node.failing = !kept;
+        if std::mem::replace(&mut node.failing, !kept) == kept {
+            let detail = (!kept).then(|| "it does not take anything".into());
+            node.waiting.push_back(Event::Trouble { trouble: Trouble::StoreFailing, detail });
+        }
         let record = if kept {
             node.unsettled.retain(|_, (_, answered)| !*answered);
             self.watch.settled(node.step.engine());
             if node.commits % COMPARE_EVERY == 1
                 && !ignored
-                && let Err(what) = crate::invariants::restored::is_recorded(node.step.engine(), &self.disk.image)
+                && let Err(what) =
+                    crate::invariants::restored::is_recorded(node.step.engine(), &self.disk.image)
             {
                 return self.fail(13, what);
             }
@@ -252,6 +267,7 @@ impl World {
         }
         self.hand_out(effects);
         self.sleep();
+        self.run_core();
     }
 
     fn hand_out(&mut self, effects: Vec<Effect>) {
@@ -259,7 +275,9 @@ impl World {
         let life = node.life;
         for effect in effects {
             let Effect::Deliver(notice) = effect else { continue };
-            if let Err((invariant, what)) = self.watch.handed_out(node, &notice, &self.plan, self.agenda.wall()) {
+            if let Err((invariant, what)) =
+                self.watch.handed_out(node, &notice, &self.plan, self.agenda.wall())
+            {
                 return self.fail(invariant, what);
             }
             match notice.event {
@@ -288,7 +306,9 @@ impl World {
 
     /// Whether everything decided is on record and nothing waits.
     pub(crate) fn is_idle(&self) -> bool {
-        self.node.as_ref().is_some_and(|node| node.committing.is_none() && node.waiting.is_empty() && !node.failing)
+        self.node
+            .as_ref()
+            .is_some_and(|node| node.committing.is_none() && node.waiting.is_empty() && !node.failing)
     }
 
     /// A bug: the engine is made anew from a record that was tampered with.
@@ -327,7 +347,9 @@ impl World {
     fn die_inside(&mut self, changes: &[Change]) {
         if self.faults.chance(Class::Process).strikes(0.5) {
             self.marks.reached("kill_inside_a_commit_that_happened");
-            if let Err((invariant, what)) = self.watch.committed(changes, &self.disk, &self.plan, &mut self.marks) {
+            if let Err((invariant, what)) =
+                self.watch.committed(changes, &self.disk, &self.plan, &mut self.marks)
+            {
                 return self.fail(invariant, what);
             }
             self.disk.write(changes);

@@ -32,8 +32,8 @@ impl World {
         self.log(|| format!("{by} does {what} about {incident}"));
         self.watch.somebody_acts(&incident, what == 6);
         let event = match what {
-            0..=3 => Event::Acknowledge { incident, by, until: None },
-            4..=5 => Event::Acknowledge { incident, by, until },
+            0..=3 => Event::Acknowledge { incident, by, until: None, origin: None },
+            4..=5 => Event::Acknowledge { incident, by, until, origin: None },
             6 => Event::Unacknowledge { incident, by },
             7 => Event::Resolve { incident, by },
             8 => Event::Note { incident, by, text: "looked at it".into() },

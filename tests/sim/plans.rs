@@ -71,8 +71,7 @@ pub(crate) enum Edition {
 
 impl Edition {
     /// What people reload between.
-    pub(crate) const ALL: [Self; 5] =
-        [Self::Base, Self::Edited, Self::Removed, Self::NoAudit, Self::Renamed];
+    pub(crate) const ALL: [Self; 5] = [Self::Base, Self::Edited, Self::Removed, Self::NoAudit, Self::Renamed];
 
     fn texts(self) -> (String, String) {
         let (config, rules) = (CONFIG.to_owned(), RULES.to_owned());

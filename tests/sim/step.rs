@@ -1,22 +1,22 @@
 //! A step of the core: events in, changes to commit, and only then effects out. Owns that order and what may leave
-//! without a record; commits and performs nothing itself, so the live loop and the simulation run the same one.
+//! without a record, as `src/core/mod.rs` has them; commits and performs nothing itself.
 //!
 //! ```text
 //! take ─▶ take ─▶ … ─▶ changes ─▶ (commit) ─▶ effects
 //! ```
 
-use crate::domain::Timestamp;
-use crate::domain::change::Change;
-use crate::domain::notice::{Attempt, DeliveryReason, NoticeEvent};
-use crate::domain::scaling::ClusterFailure;
-use crate::engine::Engine;
-use crate::engine::effect::Effect;
-use crate::engine::event::Event;
-use crate::engine::report::Report;
+use runbookd::domain::Timestamp;
+use runbookd::domain::change::Change;
+use runbookd::domain::notice::{Attempt, DeliveryReason, NoticeEvent};
+use runbookd::domain::scaling::ClusterFailure;
+use runbookd::engine::Engine;
+use runbookd::engine::effect::Effect;
+use runbookd::engine::event::Event;
+use runbookd::engine::report::Report;
 
 /// What became of the changes of a step.
 #[derive(Debug)]
-pub enum Record {
+pub(crate) enum Record {
     /// They are on record, or there were none.
     Kept,
     /// Nobody knows: they have to be committed again.
@@ -25,34 +25,34 @@ pub enum Record {
 
 /// An engine, and what it wants done once what it decided is on record.
 #[derive(Debug)]
-pub struct Step {
+pub(crate) struct Step {
     engine: Engine,
     wanted: Vec<Effect>,
 }
 
 impl Step {
     /// The first step of an engine: its restore decided too, and wants these effects.
-    pub fn new(engine: Engine, resumed: Vec<Effect>) -> Self {
+    pub(crate) fn new(engine: Engine, resumed: Vec<Effect>) -> Self {
         Self { engine, wanted: resumed }
     }
 
     /// The engine, for questions.
-    pub fn engine(&self) -> &Engine {
+    pub(crate) fn engine(&self) -> &Engine {
         &self.engine
     }
 
     /// Takes one event. Several can be taken before one commit.
-    pub fn take(&mut self, event: Event, now: Timestamp) {
+    pub(crate) fn take(&mut self, event: Event, now: Timestamp) {
         self.wanted.extend(self.engine.on(event, now));
     }
 
     /// What was decided since this was last asked.
-    pub fn reports(&mut self) -> Vec<Report> {
+    pub(crate) fn reports(&mut self) -> Vec<Report> {
         self.engine.take_reports()
     }
 
     /// What has to be committed before [`Step::effects`].
-    pub fn changes(&mut self) -> Vec<Change> {
+    pub(crate) fn changes(&mut self) -> Vec<Change> {
         self.engine.take_changes()
     }
 
@@ -61,7 +61,7 @@ impl Step {
     /// Without a record people are paged all the same. The heart does not beat, and the cluster is not written to: a
     /// step that is nowhere on record would be taken again after a crash. The next look at the target writes it, once
     /// the store works.
-    pub fn effects(&mut self, record: Record, now: Timestamp) -> Vec<Effect> {
+    pub(crate) fn effects(&mut self, record: Record, now: Timestamp) -> Vec<Effect> {
         let mut effects = std::mem::take(&mut self.wanted);
         let Record::Unknown(changes) = record else { return effects };
         self.engine.give_back(changes);
@@ -78,7 +78,7 @@ fn needs_record(effect: &Effect) -> bool {
     match effect {
         Effect::Write(_) => true,
         Effect::Deliver(notice) => notice.event == NoticeEvent::Heartbeat,
-        Effect::Look(_) => false,
+        Effect::Look(_) | Effect::Diagnose(_) => false,
     }
 }
 
@@ -96,6 +96,6 @@ fn held(effect: Effect) -> Option<Event> {
                 retry_after: None,
             },
         }),
-        Effect::Look(_) => None,
+        Effect::Look(_) | Effect::Diagnose(_) => None,
     }
 }

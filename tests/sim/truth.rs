@@ -113,7 +113,8 @@ impl Truth {
             *repeats += 1;
             let excused = self.excused.get(channel).copied().unwrap_or(0);
             if *repeats > excused {
-                let what = format!("{channel} was told {repeats} things twice, {excused} could not be helped");
+                let what =
+                    format!("{channel} was told {repeats} things twice, {excused} could not be helped");
                 return Err((4, what));
             }
         }
@@ -125,7 +126,13 @@ impl Truth {
             if !message.late {
                 story.ends_with = Some(line.kind);
             }
-            if repeated || message.late {
+            if message.late {
+                continue;
+            }
+            if repeated {
+                // The first time may have been too late to count.
+                let newer = story.last.is_none_or(|(revision, _)| line.revision > revision);
+                story.last = if newer { Some((line.revision, line.kind)) } else { story.last };
                 continue;
             }
             let before = story.last;

@@ -45,7 +45,8 @@ impl World {
             recorded,
             late: false,
         };
-        if matches!(fate.answer, Attempt::Refused { .. }) && (notice.possibly_sent || notice.digest.is_some()) {
+        if matches!(fate.answer, Attempt::Refused { .. }) && (notice.possibly_sent || notice.digest.is_some())
+        {
             self.truth.doubt(&message);
         }
         if lost {
@@ -55,12 +56,21 @@ impl World {
         }
         self.trace((notice.id.as_str(), fate.arrives, fate.answered));
         self.log(|| {
-            let told: Vec<String> =
-                message.lines.iter().map(|it| format!("{} r{} {:?}", &it.uid[..6], it.revision, it.kind)).collect();
+            let told: Vec<String> = message
+                .lines
+                .iter()
+                .map(|it| format!("{} r{} {:?}", &it.uid[..6], it.revision, it.kind))
+                .collect();
             format!(
                 "sends {} {} {} to {} [{}] arrives {:?} answer {:?} in {}",
-                notice.id, notice.facts.incident_id, notice.event, notice.channel, told.join(", "),
-                fate.arrives, fate.answer, fate.answered
+                notice.id,
+                notice.facts.incident_id,
+                notice.event,
+                notice.channel,
+                told.join(", "),
+                fate.arrives,
+                fate.answer,
+                fate.answered
             )
         });
         self.messages += 1;
@@ -88,7 +98,14 @@ impl World {
             self.marks.reached("repeat_after_a_kill");
         }
         self.trace(("arrives", flight, message.late));
-        self.log(|| format!("arrives {} at {}{}", message.notice, message.channel, if message.late { ", late" } else { "" }));
+        self.log(|| {
+            format!(
+                "arrives {} at {}{}",
+                message.notice,
+                message.channel,
+                if message.late { ", late" } else { "" }
+            )
+        });
         if let Err((invariant, what)) = self.truth.accept(&message) {
             return self.fail(invariant, what);
         }

@@ -274,7 +274,10 @@ impl World {
             format!("{} {} to {}", notice.facts.incident_id, notice.event, notice.channel)
         });
         let open = engine.incidents().filter(|incident| incident.state.is_active());
-        notices.chain(open.map(|incident| format!("the end of {}", incident.id))).collect::<Vec<_>>().join(", ")
+        notices
+            .chain(open.map(|incident| format!("the end of {}", incident.id)))
+            .collect::<Vec<_>>()
+            .join(", ")
     }
 }
 

@@ -38,12 +38,18 @@ impl Deadlines {
     pub(crate) fn still(&self, later: &Self) -> Result<(), String> {
         for (id, clocks) in &self.incidents {
             if later.incidents.get(id) != Some(clocks) {
-                return Err(format!("a reload moved a clock of {id}: {clocks:?} to {:?}", later.incidents.get(id)));
+                return Err(format!(
+                    "a reload moved a clock of {id}: {clocks:?} to {:?}",
+                    later.incidents.get(id)
+                ));
             }
         }
         for (id, wait) in &self.notices {
             if later.notices.get(id) != Some(wait) {
-                return Err(format!("a reload moved the wait of notice {id}: {wait:?} to {:?}", later.notices.get(id)));
+                return Err(format!(
+                    "a reload moved the wait of notice {id}: {wait:?} to {:?}",
+                    later.notices.get(id)
+                ));
             }
         }
         if self.alerts != later.alerts {

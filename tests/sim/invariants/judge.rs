@@ -11,9 +11,10 @@ use crate::world::{Place, World};
 impl World {
     /// Judges a run that ended.
     pub(crate) fn judge(&mut self) {
-        let open = self.truth.stories.iter().find(|(_, story)| {
-            story.paged && story.is_on_record() && story.ends_with != Some(Kind::Over)
-        });
+        let open =
+            self.truth.stories.iter().find(|(_, story)| {
+                story.paged && story.is_on_record() && story.ends_with != Some(Kind::Over)
+            });
         if let Some(((uid, channel), story)) = open {
             let what = format!("{channel} heard of {}, and last {:?}", self.name(uid), story.ends_with);
             return self.fail(3, what);
@@ -31,7 +32,8 @@ impl World {
     }
 
     fn name(&self, uid: &Arc<str>) -> String {
-        self.recorded(uid).map_or_else(|| uid.to_string(), |incident| format!("{} ({})", incident.id, &uid[..6]))
+        self.recorded(uid)
+            .map_or_else(|| uid.to_string(), |incident| format!("{} ({})", incident.id, &uid[..6]))
     }
 
     fn recorded(&self, uid: &Arc<str>) -> Option<&Incident> {
@@ -45,8 +47,11 @@ impl World {
             return true;
         }
         let Some(incident) = self.recorded(uid) else { return false };
-        let elsewhere =
-            self.truth.stories.iter().any(|((of, other), story)| of == uid && other != channel && story.paged);
+        let elsewhere = self
+            .truth
+            .stories
+            .iter()
+            .any(|((of, other), story)| of == uid && other != channel && story.paged);
         let says_why = |it: &ChannelName, what: &Happening| match what {
             Happening::DeliveryFailed { channel, .. } => it == channel,
             Happening::PassedOn { from, .. } => it == from,

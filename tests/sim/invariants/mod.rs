@@ -25,7 +25,6 @@ pub(crate) mod restored;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use runbookd::core::step::Step;
 use runbookd::domain::Timestamp;
 use runbookd::domain::change::Change;
 use runbookd::domain::incident::{Happening, Incident};
@@ -39,6 +38,7 @@ use runbookd::engine::report::Report;
 use crate::disk::Disk;
 use crate::marks::Marks;
 use crate::node::Node;
+use crate::step::Step;
 use crate::world::Place;
 
 use chains::Chains;
@@ -84,7 +84,13 @@ impl Watch {
     }
 
     /// The engine takes an event.
-    pub(crate) fn take(&mut self, step: &mut Step, event: Event, wall: Timestamp, now: u64) -> Result<(), Broken> {
+    pub(crate) fn take(
+        &mut self,
+        step: &mut Step,
+        event: Event,
+        wall: Timestamp,
+        now: u64,
+    ) -> Result<(), Broken> {
         match event {
             Event::Observed(round) => {
                 let answered = self.pending.before(step.engine(), &round);
@@ -100,9 +106,9 @@ impl Watch {
                 self.reloaded = true;
                 step.take(Event::Reloaded(plan), wall);
             }
-            Event::Acknowledge { incident, by, until } => {
+            Event::Acknowledge { ref incident, .. } => {
                 self.asked_for.push(incident.clone());
-                step.take(Event::Acknowledge { incident, by, until }, wall);
+                step.take(event, wall);
             }
             other => step.take(other, wall),
         }
@@ -117,7 +123,10 @@ impl Watch {
         }
         let since = *self.dark_since.get_or_insert(now);
         if now - since > BLIND_WITHIN && !engine.is_blind() {
-            return Err((15, format!("nothing was answered for {} s and nobody says so", (now - since) / 1_000)));
+            return Err((
+                15,
+                format!("nothing was answered for {} s and nobody says so", (now - since) / 1_000),
+            ));
         }
         Ok(())
     }
@@ -128,7 +137,13 @@ impl Watch {
     }
 
     /// Changes are about to be on record.
-    pub(crate) fn committed(&mut self, changes: &[Change], disk: &Disk, plan: &Plan, marks: &mut Marks) -> Result<(), Broken> {
+    pub(crate) fn committed(
+        &mut self,
+        changes: &[Change],
+        disk: &Disk,
+        plan: &Plan,
+        marks: &mut Marks,
+    ) -> Result<(), Broken> {
         let mut fresh: BTreeMap<&IncidentId, &Incident> = BTreeMap::new();
         for change in changes {
             let Change::Incident(id, Some(incident)) = change else { continue };
@@ -188,7 +203,13 @@ impl Watch {
     }
 
     /// A notice is about to be sent.
-    pub(crate) fn handed_out(&mut self, node: &Node, notice: &Notice, plan: &Plan, wall: Timestamp) -> Result<(), Broken> {
+    pub(crate) fn handed_out(
+        &mut self,
+        node: &Node,
+        notice: &Notice,
+        plan: &Plan,
+        wall: Timestamp,
+    ) -> Result<(), Broken> {
         if node.flying.contains_key(&notice.id) {
             return Err((16, format!("{} to {} is in flight twice", notice.event, notice.channel)));
         }
@@ -209,7 +230,8 @@ impl Watch {
             && notice.revision > taken.revision
             && taken.until.is_none_or(|until| wall < until)
         {
-            let what = format!("{} was taken on record, and somebody else was woken", notice.facts.incident_id);
+            let what =
+                format!("{} was taken on record, and somebody else was woken", notice.facts.incident_id);
             return Err((6, what));
         }
         Ok(())

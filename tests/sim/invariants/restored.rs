@@ -14,7 +14,8 @@ pub(crate) fn went_on(engine: &Engine, image: &State, plan: &Plan) -> Result<(),
         return Ok(());
     }
     // A storm that waits is told in a digest at once.
-    let digests = |notice: &Notice| notice.event == NoticeEvent::Digest && !image.outbox.contains_key(&notice.id);
+    let digests =
+        |notice: &Notice| notice.event == NoticeEvent::Digest && !image.outbox.contains_key(&notice.id);
     if engine.outbox().any(|(_, notice)| digests(notice)) {
         return Ok(());
     }
@@ -40,7 +41,8 @@ pub(crate) fn is_recorded(engine: &Engine, image: &State) -> Result<(), String> 
         // Whether it may have left is a matter of this life.
         let known = image.outbox.get(id);
         let same = known.is_some_and(|known| {
-            *notice == Notice { possibly_sent: notice.possibly_sent, ..known.clone() }
+            let known = Notice { possibly_sent: notice.possibly_sent, ..known.clone() };
+            *notice == known || format!("{notice:?}") == format!("{known:?}")
         });
         if !same {
             return Err(format!("the record tells notice {id} otherwise"));
@@ -57,5 +59,9 @@ pub(crate) fn is_recorded(engine: &Engine, image: &State) -> Result<(), String> 
         }
     }
     let recorded: usize = image.alerts.values().map(std::collections::BTreeMap::len).sum();
-    if durable == recorded { Ok(()) } else { Err(format!("the record holds {recorded} alerts, {durable} are")) }
+    if durable == recorded {
+        Ok(())
+    } else {
+        Err(format!("the record holds {recorded} alerts, {durable} are"))
+    }
 }
