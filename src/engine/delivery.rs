@@ -169,30 +169,48 @@ impl Engine {
         self.state.outbox.insert(notice.id.clone(), notice);
     }
 
-    /// Tells those incidents of a digest that have to be told one by one, in its place.
+    /// Tells those incidents of a digest that have to be told one by one, in its place: a page stays one, and an incident
+    /// that began and ended in the digest is told with both.
     fn break_up(&mut self, digest: &Notice, has_to: impl Fn(&DigestRow) -> bool, now: Timestamp) {
         self.forget_notice(&digest.channel, &digest.id);
         for row in digest.digest.iter().flat_map(|digest| &digest.rows).filter(|row| has_to(row)) {
-            let Some(facts) = self.facts(&row.incident, None, now) else { continue };
-            let Some(told) = self.told(&row.incident, &digest.channel) else { continue };
-            let (pages, opened_revision) = (told.pages, told.first);
-            let recipients = told.recipients.clone();
-            self.post(Notice {
-                id: Notice::id(&facts.uid, &digest.channel, row.revision),
-                channel: digest.channel.clone(),
-                revision: row.revision,
-                event: row.event.clone(),
-                facts: Facts { pages, opened_revision, ..facts },
-                created_at: digest.created_at,
-                attempts: 0,
-                rest: None,
-                parked: false,
-                possibly_sent: false,
-                receipt: None,
-                recipients,
-                digest: None,
-            });
+            let Some(told) = self.told(&row.incident, &digest.channel).cloned() else { continue };
+            let beginning = row.page && !row.event.is_page();
+            if beginning && row.is_over() && told.heard != Heard::Open && told.first < row.revision {
+                let revision = told.first.max(row.revision - 1);
+                self.tell_alone(digest, &row.incident, &told, (NoticeEvent::Opened, revision), now);
+            }
+            let opens = beginning && !row.is_over();
+            let event = if opens { NoticeEvent::Opened } else { row.event.clone() };
+            self.tell_alone(digest, &row.incident, &told, (event, row.revision), now);
         }
+    }
+
+    /// Tells one incident of a digest by itself.
+    fn tell_alone(
+        &mut self,
+        digest: &Notice,
+        incident: &IncidentId,
+        told: &Told,
+        (event, revision): (NoticeEvent, u32),
+        now: Timestamp,
+    ) {
+        let Some(facts) = self.facts(incident, None, now) else { return };
+        self.post(Notice {
+            id: Notice::id(&facts.uid, &digest.channel, revision),
+            channel: digest.channel.clone(),
+            revision,
+            event,
+            facts: Facts { pages: told.pages, opened_revision: told.first, ..facts },
+            created_at: digest.created_at,
+            attempts: 0,
+            rest: None,
+            parked: false,
+            possibly_sent: false,
+            receipt: None,
+            recipients: told.recipients.clone(),
+            digest: None,
+        });
     }
 
     /// What went wrong, once a reason and not once an attempt.

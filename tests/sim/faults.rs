@@ -79,7 +79,7 @@ impl Faults {
             source: swarm.magnitude(0.001, 0.2),
             commit: swarm.magnitude(0.000_3, 0.05),
             slow: swarm.magnitude(0.000_3, 0.02),
-            kill_every: swarm.millis(240.0, 3_600.0),
+            kill_every: swarm.millis(120.0, 1_800.0),
         }
     }
 

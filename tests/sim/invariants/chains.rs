@@ -2,6 +2,7 @@
 //! was up. Owns a clock of its own for each chain and looks at nothing but who has the incident and how bad it is.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use runbookd::domain::incident::{Incident, IncidentState};
 use runbookd::domain::name::IncidentId;
@@ -23,7 +24,7 @@ struct Clock {
 /// Every chain's clock.
 #[derive(Default)]
 pub(crate) struct Chains {
-    clocks: BTreeMap<IncidentId, Clock>,
+    clocks: BTreeMap<(IncidentId, Arc<str>), Clock>,
     last: u64,
 }
 
@@ -33,13 +34,13 @@ impl Chains {
     }
 
     pub(crate) fn begin_anew(&mut self, incident: &IncidentId) {
-        self.clocks.remove(incident);
+        self.clocks.retain(|(id, _), _| id != incident);
     }
 
     /// An incident is about to be on record: where nobody need be woken the clock stands.
     pub(crate) fn look(&mut self, incident: &Incident) {
         if !runs(incident) {
-            self.clocks.remove(&incident.id);
+            self.clocks.remove(&key(incident));
         }
     }
 
@@ -59,11 +60,11 @@ impl Chains {
         for incident in engine.incidents() {
             let Some(chain) = &incident.escalation else { continue };
             if !runs(incident) || chain.taken >= chain.steps.len() {
-                self.clocks.remove(&incident.id);
+                self.clocks.remove(&key(incident));
                 continue;
             }
             let clock =
-                self.clocks.entry(incident.id.clone()).or_insert(Clock { waited: 0, taken: chain.taken });
+                self.clocks.entry(key(incident)).or_insert(Clock { waited: 0, taken: chain.taken });
             if clock.taken != chain.taken {
                 *clock = Clock { waited: 0, taken: chain.taken };
             }
@@ -76,6 +77,11 @@ impl Chains {
         }
         Ok(())
     }
+}
+
+/// A number that was never on record may be given again.
+fn key(incident: &Incident) -> (IncidentId, Arc<str>) {
+    (incident.id.clone(), incident.uid.clone())
 }
 
 fn runs(incident: &Incident) -> bool {
