@@ -119,7 +119,9 @@ impl World {
 
     pub(crate) fn tick(&mut self, life: u32) {
         if self.is_alive(life) {
-            self.agenda.after(1_000, Happens::Tick { life });
+            let busy = !self.flights.is_empty()
+                || self.node.as_ref().is_some_and(|node| node.step.engine().outbox().next().is_some());
+            self.agenda.after(if busy { 1_000 } else { 3_000 }, Happens::Tick { life });
             self.hand_in(Event::Tick);
         }
     }

@@ -63,8 +63,7 @@ impl Chains {
                 self.clocks.remove(&key(incident));
                 continue;
             }
-            let clock =
-                self.clocks.entry(key(incident)).or_insert(Clock { waited: 0, taken: chain.taken });
+            let clock = self.clocks.entry(key(incident)).or_insert(Clock { waited: 0, taken: chain.taken });
             if clock.taken != chain.taken {
                 *clock = Clock { waited: 0, taken: chain.taken };
             }
