@@ -9,11 +9,12 @@ DOCKER ?= docker
 KUBECTL ?= kubectl
 # The version in Cargo.toml; asked for only where it is used.
 VERSION = $(shell $(CARGO) metadata --no-deps --format-version 1 | grep -o '"name":"runbookd","version":"[^"]*"' | cut -d'"' -f8)
+SEEDS ?= 10000
 IMAGE ?= runbookd:$(VERSION)
 # Where cargo builds, whatever CARGO_TARGET_DIR or a cargo configuration says.
 TARGET_DIR = $(shell $(CARGO) metadata --no-deps --format-version 1 | grep -o '"target_directory":"[^"]*"' | cut -d'"' -f4)
 
-.PHONY: help setup build test check bench demo image manifests
+.PHONY: help setup build test check bench sim demo image manifests
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
@@ -47,6 +48,9 @@ check: ## formatting, lints, documentation, dependencies, then all tests
 
 bench: ## run the benchmarks
 	$(CARGO) bench --workspace --locked --bench '*'
+
+sim: ## the simulation over many seeds; SEEDS=500 fewer
+	SEEDS=$(SEEDS) $(CARGO) test --locked --test sim every_invariant -- --nocapture
 
 demo: setup ## the daemon against a synthetic shop, in one terminal; ONCE=1 plays one incident and ends
 	$(CARGO) build --workspace --locked

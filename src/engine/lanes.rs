@@ -142,7 +142,7 @@ impl Lanes {
         }
     }
 
-    /// A notice was added to the outbox, behind the others of its incident.
+    /// A notice was added to the outbox, behind the older ones of its incident.
     pub(super) fn add(&mut self, notice: &Notice, policy: LanePolicy) {
         let pipe = self.pipes.entry(notice.channel.clone()).or_default();
         if pipe.lanes.is_empty() {
@@ -157,9 +157,16 @@ impl Lanes {
         if notice.event == NoticeEvent::Digest {
             pipe.barrier = Some(notice.id.clone());
         }
+        let flying = lane.in_flight.as_ref().is_some_and(|(_, flying)| flying == incident);
         let queue = lane.queues.entry(incident.clone()).or_default();
-        queue.push_back(notice.id.clone());
-        if queue.len() == 1 {
+        // What a digest told in parts comes back to where it was, before what was decided since.
+        let newer = |id: &NoticeId| self.places.get(id).is_some_and(|place| place.3 > notice.revision);
+        let at = queue.iter().position(newer).unwrap_or(queue.len()).max(usize::from(flying));
+        queue.insert(at, notice.id.clone());
+        if at == 0 {
+            if let Some(second) = queue.get(1).and_then(|id| self.places.get(id)) {
+                lane.heads.remove(second);
+            }
             lane.heads.insert(place.clone());
         }
         self.places.insert(notice.id.clone(), place);

@@ -47,6 +47,8 @@ pub(crate) struct Node {
     waiting: VecDeque<Event>,
     committing: Option<Vec<Change>>,
     commits: u32,
+    /// How often the store began to fail or to work.
+    pub(crate) turns_of_store: u32,
     turn: u64,
 }
 
@@ -84,6 +86,7 @@ impl World {
             waiting: VecDeque::new(),
             committing: None,
             commits: 0,
+            turns_of_store: 0,
             turn: 0,
         });
         // Whoever was here before may have died between a trouble and its end.
@@ -236,12 +239,13 @@ impl World {
         let ignored = commit != Commit::Kept && self.order.bug == Some(Bug::IgnoresFailedCommits);
         let kept = commit == Commit::Kept || ignored;
         if std::mem::replace(&mut node.failing, !kept) == kept {
+            node.turns_of_store += 1;
             let detail = (!kept).then(|| "it does not take anything".into());
             node.waiting.push_back(Event::Trouble { trouble: Trouble::StoreFailing, detail });
         }
         let record = if kept {
             node.unsettled.retain(|_, (_, answered)| !*answered);
-            self.watch.settled(node.step.engine());
+            self.watch.settled(node.step.engine(), self.agenda.wall());
             if node.commits % COMPARE_EVERY == 1
                 && !ignored
                 && compares
@@ -357,7 +361,7 @@ impl World {
             }
             self.disk.write(changes);
             if let Some(node) = &self.node {
-                self.watch.settled(node.step.engine());
+                self.watch.settled(node.step.engine(), self.agenda.wall());
             }
         } else {
             self.marks.reached("kill_inside_a_commit_that_had_not");
@@ -388,7 +392,7 @@ impl World {
         for message in self.flights.values_mut() {
             message.late = true;
         }
-        self.watch.killed();
+        self.watch.killed(node.failing);
         let down = self.wire.millis(0.3, 40.0);
         if self.faults.strikes(Class::Files, 0.1) {
             self.edition = self.draw_edition();

@@ -97,7 +97,7 @@ impl World {
         self.plan = plan.clone();
         self.hand_in(Event::Wake);
         let before = self.node.as_ref().filter(|_| same && self.is_idle());
-        let before = before.map(|node| Deadlines::of(node.step.engine()));
+        let before = before.map(|node| (node.turns_of_store, Deadlines::of(node.step.engine())));
         if self.order.bug == Some(Bug::ReloadForgetsWaits) {
             self.restart_in_place(|state| {
                 state.outbox.values_mut().for_each(|notice| notice.rest = None);
@@ -107,7 +107,8 @@ impl World {
         }
         self.hand_in(Event::Reloaded(plan));
         let after = self.node.as_ref().filter(|_| self.is_idle());
-        if let (Some(before), Some(node)) = (before, after)
+        if let (Some((turns, before)), Some(node)) = (before, after)
+            && turns == node.turns_of_store
             && let Err(what) = before.still(&Deadlines::of(node.step.engine()))
         {
             self.fail(14, what);

@@ -33,6 +33,11 @@ impl Chains {
         self.last = now;
     }
 
+    /// What was in memory only is gone.
+    pub(crate) fn forget(&mut self) {
+        self.clocks.clear();
+    }
+
     pub(crate) fn begin_anew(&mut self, incident: &IncidentId) {
         self.clocks.retain(|(id, _), _| id != incident);
     }

@@ -188,7 +188,7 @@ impl Watch {
     }
 
     /// The daemon knows that everything it took so far is on record.
-    pub(crate) fn settled(&mut self, engine: &Engine) {
+    pub(crate) fn settled(&mut self, engine: &Engine, wall: Timestamp) {
         self.kept();
         self.reloaded = false;
         for id in std::mem::take(&mut self.asked_for) {
@@ -198,7 +198,8 @@ impl Watch {
             self.taken.insert(id, taken);
         }
         self.taken.retain(|id, taken| {
-            engine.incident(id).is_some_and(|it| it.uid == taken.uid && it.state.is_active())
+            let over = taken.until.is_some_and(|until| until <= wall);
+            !over && engine.incident(id).is_some_and(|it| it.uid == taken.uid && it.state.is_active())
         });
     }
 
@@ -262,8 +263,11 @@ impl Watch {
     }
 
     /// The daemon died: what was not on record did not happen.
-    pub(crate) fn killed(&mut self) {
+    pub(crate) fn killed(&mut self, failing: bool) {
         self.pending.killed();
+        if failing {
+            self.chains.forget();
+        }
         self.asked_for.clear();
     }
 
