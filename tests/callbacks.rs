@@ -18,6 +18,7 @@ use runbookd::core::{Core, clock};
 use runbookd::daemon::running::plan;
 use runbookd::domain::incident::{Happening, Incident};
 use runbookd::domain::labels::Labels;
+use runbookd::domain::name::QueryId;
 use runbookd::domain::notice::Origin;
 use runbookd::domain::observation::{Answer, Observation, Round, Sample};
 use runbookd::engine::Engine;
@@ -66,6 +67,7 @@ struct World {
     message: Message,
     url: String,
     metrics: Arc<Metrics>,
+    query: QueryId,
     store: Connection,
     answers: mpsc::Receiver<PrivateAnswer>,
     served: JoinHandle<()>,
@@ -93,9 +95,7 @@ impl World {
         let started = Core::start(engine, Vec::new(), store, metrics.clone()).unwrap();
         let (core, mut effects) = (started.core, started.effects);
 
-        let labels = Labels::new([("service", "checkout")]);
-        let answer = Answer::Series(vec![Sample { labels, seen: Observation::Value(0.95) }]);
-        core.send(Event::Observed(Round { query, at: clock::now(), answer })).await.unwrap();
+        core.send(observed(&query, 0.95)).await.unwrap();
         let Effect::Deliver(notice) = effects.recv().await.unwrap() else { panic!("a page comes first") };
         let slack = Slack::start().await.unwrap();
         let settings = SlackBotSettings {
@@ -129,7 +129,18 @@ impl World {
         };
         let served = tokio::spawn(async move { axum::serve(listener, api.router()).await.unwrap() });
         let url = format!("http://{listen}/api/runbookd/v1/callbacks");
-        Self { core, slack, message, url, metrics, store: open(&path), answers, served, _folder: folder }
+        Self {
+            core,
+            slack,
+            message,
+            url,
+            metrics,
+            query,
+            store: open(&path),
+            answers,
+            served,
+            _folder: folder,
+        }
     }
 
     async fn incident(&self) -> Incident {
@@ -163,6 +174,13 @@ impl World {
     fn mend_store(&self) {
         self.store.execute_batch("ALTER TABLE lost RENAME TO record").unwrap();
     }
+}
+
+/// The CPU of one service as a round sees it.
+fn observed(query: &QueryId, value: f64) -> Event {
+    let labels = Labels::new([("service", "checkout")]);
+    let answer = Answer::Series(vec![Sample { labels, seen: Observation::Value(value) }]);
+    Event::Observed(Round { query: query.clone(), at: clock::now(), answer })
 }
 
 fn doors(setting: Setting) -> Doors {
@@ -276,14 +294,42 @@ async fn a_click_on_what_is_over_says_so_privately_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_click_silences_what_fires_in_the_incident_for_an_hour() {
+async fn a_click_silences_what_the_incident_is_about_for_an_hour_and_nothing_else() {
     let world = World::start(Setting::default()).await;
-    assert_eq!(world.slack(&world.click("silence_1h", &ANA)).await.0, 200);
+    let (code, text) = world.slack(&world.click("silence_1h", &ANA)).await;
+    assert_eq!((code, world.counted("slack", "taken")), (200, 1));
+    assert!(text.contains("Silenced until"), "{text}");
+    let silences = || world.core.ask(|engine| engine.silences().cloned().collect::<Vec<_>>());
+    let made = silences().await.unwrap();
+    let [silence] = made.as_slice() else { panic!("{made:?}") };
+    assert_eq!(
+        (&*silence.author, silence.starts_at.duration_until(silence.ends_at).as_secs()),
+        ("Ana", 3_600)
+    );
+    let fits = |labels: &[(&str, &str)]| silence.matchers.match_all(&Labels::new(labels.iter().copied()));
+    assert!(fits(&[("service", "checkout"), ("alertname", "cpu_usage")]));
+    assert!(!fits(&[("service", "checkout"), ("alertname", "disk_usage")]));
+    assert!(!fits(&[("service", "search"), ("alertname", "cpu_usage")]));
+    assert!(world.incident().await.held.is_some(), "nobody is told of it for now");
+
+    let (_, text) = world.slack(&world.click("silence_1h", &BEN)).await;
+    assert!(text.contains("is already silenced until"), "{text}");
+    assert_eq!(silences().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_click_from_before_an_incident_came_back_changes_nothing() {
+    let world = World::start(Setting::default()).await;
+    let before = world.incident().await;
+    for value in [0.1, 0.95] {
+        world.core.send(observed(&world.query, value)).await.unwrap();
+    }
     let incident = world.incident().await;
-    let silence = world.core.ask(|engine| engine.silences().next().cloned()).await.unwrap().unwrap();
-    assert_eq!(silence.author.as_ref(), "Ana");
-    assert_eq!(silence.ends_at.duration_since(silence.starts_at).as_secs(), 3_600);
-    assert!(incident.held.is_some(), "nobody is told any more: {:?}", silence.matchers);
+    assert!(incident.id == before.id && incident.state.is_active() && incident.revision > before.revision);
+    let (code, text) = world.slack(&world.click("resolve", &ANA)).await;
+    assert_eq!(code, 200);
+    assert!(text.contains("is open again"), "{text}");
+    assert!(world.incident().await.state.is_active());
 }
 
 #[tokio::test]

@@ -5,6 +5,8 @@
 //! These routes stand beside the guard of the other changes: a signature says who asks, so they need no token, and a
 //! browser cannot make one.
 
+mod click;
+mod hour;
 mod pagerduty;
 mod seen;
 mod signature;

@@ -2,15 +2,11 @@
 //! person is told privately where a click changes nothing.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use axum::Form;
-use axum::body::{Body, Bytes};
-use axum::extract::{FromRequest, Request, State};
-use axum::http::header::CONTENT_TYPE;
+use axum::body::Bytes;
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use serde::Deserialize;
 use serde_json::json;
 
 use crate::api::Api;
@@ -20,11 +16,12 @@ use crate::domain::headline::clock_seen;
 use crate::domain::incident::{Happening, Incident};
 use crate::domain::name::IncidentId;
 use crate::domain::notice::{NoticeEvent, Origin};
-use crate::domain::silence::{Silence, SilenceRequest};
+use crate::domain::template::Escape;
 use crate::engine::event::Event;
 
+use super::click::{Button, Click, User, Value, read};
 use super::{
-    Doors, Outcome, PrivateAnswer, SlackDoor, answer, ask, commit, done, in_time, name_of, note, plain,
+    Doors, Outcome, PrivateAnswer, SlackDoor, answer, ask, commit, done, hour, in_time, name_of, note, plain,
     signature, unsigned,
 };
 
@@ -36,86 +33,10 @@ const SIGNATURE: &str = "x-slack-signature";
 /// How far the signature's time may be from ours, in seconds; Slack recommends five minutes.
 const TOLERANCE: i64 = 300;
 
-/// What of a click is read.
-#[derive(Debug, Deserialize)]
-struct Click {
-    #[serde(rename = "type")]
-    kind: String,
-    user: User,
-    #[serde(default)]
-    actions: Vec<Action>,
-    response_url: Option<String>,
-    container: Option<Container>,
-}
-
-#[derive(Debug, Deserialize)]
-struct User {
-    id: String,
-    name: Option<String>,
-    username: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Action {
-    action_id: String,
-    #[serde(default)]
-    value: String,
-}
-
-#[derive(Debug, Deserialize)]
-struct Container {
-    #[serde(default)]
-    channel_id: String,
-    #[serde(default)]
-    message_ts: String,
-}
-
-/// How long the button silences.
-const SILENCED_FOR: Duration = Duration::from_secs(3_600);
-
-/// What our buttons carry.
-#[derive(Debug, Deserialize)]
-struct Value {
-    incident: String,
-    uid: String,
-    revision: u32,
-    channel: String,
-}
-
-/// The buttons that act.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Button {
-    Acknowledge,
-    Unacknowledge,
-    Resolve,
-    Silence,
-}
-
-impl Button {
-    fn of(action_id: &str) -> Option<Self> {
-        match action_id {
-            "acknowledge" => Some(Self::Acknowledge),
-            "unacknowledge" => Some(Self::Unacknowledge),
-            "resolve" => Some(Self::Resolve),
-            "silence_1h" => Some(Self::Silence),
-            _ => None,
-        }
-    }
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Acknowledge => "acknowledge",
-            Self::Unacknowledge => "unacknowledge",
-            Self::Resolve => "resolve",
-            Self::Silence => "silence",
-        }
-    }
-}
-
-/// Why a click changes nothing, and what the person is told.
-struct Answered {
-    outcome: Outcome,
-    text: String,
+/// What became of a click, and what the person alone is told.
+pub(super) struct Answered {
+    pub(super) outcome: Outcome,
+    pub(super) text: String,
 }
 
 /// Takes a click.
@@ -186,18 +107,6 @@ fn signed_by<'d>(doors: &'d Doors, headers: &HeaderMap, body: &[u8]) -> Vec<&'d 
     doors.slack.iter().filter(|door| signature::is_signed(&door.secrets.read, &shown, parts)).collect()
 }
 
-/// Reads the form and what is in it.
-async fn read(body: Bytes) -> Result<Click, String> {
-    #[derive(Deserialize)]
-    struct Payload {
-        payload: String,
-    }
-    let form = Request::post("/").header(CONTENT_TYPE, "application/x-www-form-urlencoded");
-    let form = form.body(Body::from(body)).map_err(|error| error.to_string())?;
-    let Form(form) = Form::<Payload>::from_request(form, &()).await.map_err(|error| error.to_string())?;
-    serde_json::from_str(&form.payload).map_err(|error| error.to_string())
-}
-
 /// What a click does, what is written down about it, and what the person alone is told.
 async fn act(api: &Api, doors: &[&SlackDoor], click: &Click) -> (Outcome, String, Option<PrivateAnswer>) {
     let ours = click.actions.first().filter(|_| click.kind == "block_actions");
@@ -209,75 +118,54 @@ async fn act(api: &Api, doors: &[&SlackDoor], click: &Click) -> (Outcome, String
         return (Outcome::Malformed, "the button's value is none of ours".to_owned(), None);
     };
     // An app may serve several channels; the button knows whose message it is on.
-    let Some(door) = doors.iter().find(|door| door.channel.as_str() == value.channel) else {
-        return (Outcome::NotOurs, format!("no channel `{}` takes clicks of this app", value.channel), None);
-    };
+    let found = doors.iter().find(|door| door.channel.as_str() == value.channel);
+    let Some(door) = found.or(doors.first()) else { return (Outcome::NotOurs, value.channel, None) };
     let private = |Answered { outcome, text }: Answered| {
         let detail = format!("{} {} by {}: {text}", button.as_str(), value.incident, click.user.id);
         let response_url = click.response_url.clone();
+        // Names and labels are text in Slack, not mentions and links.
+        let text = Escape::Mrkdwn.escape(&text);
         (outcome, detail, Some(PrivateAnswer { channel: door.channel.clone(), response_url, text }))
     };
+    if found.is_none() {
+        let text = format!("The channel `{}` is no longer configured; nothing was changed.", value.channel);
+        return private(Answered { outcome: Outcome::NotOurs, text });
+    }
     let by = match person(door, &click.user) {
         Ok(by) => by,
         Err(answered) => return private(answered),
     };
-    let (wanted, name) = (IncidentId::from(value.incident.as_str()), by.clone());
-    let (uid, revision) = (value.uid.clone(), value.revision);
-    let judged = ask(api, move |engine| match engine.incident(&wanted).filter(|found| *found.uid == *uid) {
-        Some(incident) => stale(incident, button, revision, &name, clock::now()),
-        None => Some(Answered {
-            outcome: Outcome::NotOurs,
-            text: format!("{wanted} is not known here any more."),
-        }),
-    });
-    match judged.await {
-        Ok(None) => {}
-        Ok(Some(answered)) => return private(answered),
-        Err(outcome) => return (outcome, "the core does not answer".to_owned(), None),
-    }
     let incident = IncidentId::from(value.incident.as_str());
     let detail = done(&incident, button.as_str(), &by);
-    let event = match button {
-        Button::Acknowledge => {
-            let origin = click.place().map(|place| Origin { channel: door.channel.clone(), place });
-            Event::Acknowledge { incident, by, until: None, origin }
-        }
-        Button::Unacknowledge => Event::Unacknowledge { incident, by },
-        Button::Resolve => Event::Resolve { incident, by },
-        Button::Silence => match silence(api, incident, by).await {
-            Ok(Some(silence)) => Event::Silence(Box::new(silence)),
-            Ok(None) => {
-                let text = "There is no label to silence this incident by; nothing was changed.".to_owned();
-                return private(Answered { outcome: Outcome::Ignored, text });
-            }
-            Err(outcome) => return (outcome, "the core does not answer".to_owned(), None),
-        },
-    };
-    (commit(api, event).await, detail, None)
-}
-
-/// A silence of what fires in an incident now, for an hour.
-async fn silence(api: &Api, incident: IncidentId, by: Arc<str>) -> Result<Option<Silence>, Outcome> {
-    ask(api, move |engine| {
-        let now = clock::now();
-        let matchers = engine.incident(&incident).and_then(Incident::silence_matchers)?;
-        let asked = SilenceRequest {
-            matchers,
-            starts_at: now,
-            ends_at: now.checked_add(SILENCED_FOR).ok()?,
-            author: by,
-            comment: format!("{incident}, silenced from Slack").into(),
+    let origin = click.place().map(|place| Origin { channel: door.channel.clone(), place });
+    let (uid, revision, now) = (value.uid.clone(), value.revision, clock::now());
+    let judged = ask(api, move |engine| {
+        let Some(found) = engine.incident(&incident).filter(|found| *found.uid == *uid) else {
+            let text = format!("{incident} is not known here any more.");
+            return Err(Answered { outcome: Outcome::NotOurs, text });
         };
-        Silence::new(asked, None, now).ok()
-    })
-    .await
-}
-
-impl Click {
-    /// Where the message stands, in the form of a receipt.
-    fn place(&self) -> Option<Arc<str>> {
-        let container = self.container.as_ref()?;
-        Some(format!("{}:{}", container.channel_id, container.message_ts).into())
+        if let Some(answered) = stale(found, button, revision, &by, now) {
+            return Err(answered);
+        }
+        Ok(match button {
+            Button::Acknowledge => (Event::Acknowledge { incident, by, until: None, origin }, None),
+            Button::Unacknowledge => (Event::Unacknowledge { incident, by }, None),
+            Button::Resolve => (Event::Resolve { incident, by }, None),
+            Button::Silence => {
+                let silence = hour::silence(engine, found, &by, now)?;
+                let text = hour::told(&silence, now);
+                (Event::Silence(Box::new(silence)), Some(text))
+            }
+        })
+    });
+    let (event, text) = match judged.await {
+        Ok(Ok(judged)) => judged,
+        Ok(Err(answered)) => return private(answered),
+        Err(outcome) => return (outcome, "the core does not answer".to_owned(), None),
+    };
+    match (commit(api, event).await, text) {
+        (Outcome::Taken, Some(text)) => private(Answered { outcome: Outcome::Taken, text }),
+        (outcome, _) => (outcome, detail, None),
     }
 }
 
