@@ -75,7 +75,7 @@ impl Delivery {
     /// With a chart where the channel shows one and it is there in time.
     async fn attempt_by(&self, channels: &Channels, notice: &Notice) -> Attempt {
         let chart = if channels.shows_charts(notice) { self.charts.of_notice(notice).await } else { None };
-        channels.deliver_with(notice, chart.as_deref()).await
+        channels.deliver_with(notice, chart.as_deref(), clock::now()).await
     }
 
     fn count(&self, notice: &Notice, attempt: &Attempt) {

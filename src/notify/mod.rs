@@ -6,6 +6,7 @@
 
 pub mod channels;
 pub mod email;
+pub mod hook;
 pub mod html;
 pub mod pager;
 pub mod pagerduty;

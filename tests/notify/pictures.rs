@@ -22,9 +22,9 @@ async fn a_chart_stands_within_the_mail_with_a_sentence_for_those_who_do_not_see
     let notice =
         notice(&NoticeEvent::Worsened { was: runbookd::domain::severity::Severity::Warning }, "email");
     for _ in 0..2 {
-        assert_eq!(channels.deliver_with(&notice, Some(PNG)).await, Attempt::ACCEPTED);
+        assert_eq!(channels.deliver_with(&notice, Some(PNG), notice.created_at).await, Attempt::ACCEPTED);
     }
-    assert_eq!(channels.deliver_with(&notice, None).await, Attempt::ACCEPTED);
+    assert_eq!(channels.deliver(&notice).await, Attempt::ACCEPTED);
     let mails = server.journal.bodies();
     assert_eq!(mails[0].raw, mails[1].raw, "a repeat is the same mail");
 
