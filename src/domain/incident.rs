@@ -460,9 +460,8 @@ impl Incident {
         let names: BTreeSet<&str> = firing.map(|member| member.name.as_ref()).collect();
         let names: Vec<String> = names.into_iter().map(regex::escape).collect();
         let subject = self.subject.iter().map(|(name, value)| Matcher::equal(name, value));
-        let named = Matcher::new("alertname", MatchOp::Regex, names.join("|")).ok();
-        let named = named.filter(|_| !names.is_empty());
-        let matchers = Matchers::new(subject.chain(named));
+        let any = Matcher::new("alertname", MatchOp::Regex, names.join("|")).ok();
+        let matchers = Matchers::new(subject.chain(any.filter(|_| !names.is_empty())));
         (!matchers.is_empty() && !matchers.all_match_absent()).then_some(matchers)
     }
 
