@@ -24,7 +24,7 @@ use super::slack_bot::blocks::Words;
 use super::slack_bot::{self, PrivateError, SlackBot};
 use super::smtp::Mailer;
 use super::status::{Post, post};
-use super::{NotifyError, slack, webhook};
+use super::{LateChart, NotifyError, slack, webhook};
 
 /// How long one HTTP request may take.
 const REQUEST_WITHIN: Duration = Duration::from_secs(10);
@@ -97,8 +97,13 @@ impl Channels {
         self.deliver_with(notice, None, notice.created_at).await
     }
 
-    /// The same at `now`, with a chart, a PNG, for the channels that show one.
-    pub async fn deliver_with(&self, notice: &Notice, chart: Option<&[u8]>, now: Timestamp) -> Attempt {
+    /// The same at `now`, with a chart for the channels that show one.
+    pub async fn deliver_with(
+        &self,
+        notice: &Notice,
+        chart: Option<LateChart<'_>>,
+        now: Timestamp,
+    ) -> Attempt {
         match self.by_name.get(&notice.channel) {
             None => Attempt::Refused {
                 reason: DeliveryReason::NoSuchChannel,
@@ -131,7 +136,7 @@ impl Channels {
         }
     }
 
-    async fn slack_bot(&self, bot: &SlackBot, notice: &Notice, chart: Option<&[u8]>) -> Attempt {
+    async fn slack_bot(&self, bot: &SlackBot, notice: &Notice, chart: Option<LateChart<'_>>) -> Attempt {
         let message = self.message(notice, Escape::Mrkdwn);
         bot.deliver(&self.client, &message, &Words::new(&self.wording, &message), chart).await
     }
@@ -200,11 +205,16 @@ impl Channels {
         mailer: &Mailer,
         addresses: &Addresses,
         notice: &Notice,
-        chart: Option<&[u8]>,
+        chart: Option<LateChart<'_>>,
     ) -> Attempt {
+        let chart = match chart {
+            Some(chart) => chart.await,
+            None => None,
+        };
         let text = self.message(notice, Escape::Text);
         let html = self.message(notice, Escape::Html);
-        match email::mail_with(&text, &html, &addresses.for_recipients(&notice.recipients), chart) {
+        match email::mail_with(&text, &html, &addresses.for_recipients(&notice.recipients), chart.as_deref())
+        {
             Ok(mail) => mailer.send(&mail).await,
             Err(error) => {
                 Attempt::Refused { reason: DeliveryReason::NotRendered, detail: error.to_string().into() }
