@@ -1,0 +1,108 @@
+//! Chaos: the real binary under a storm, killed with SIGKILL again and again over one store, with receivers that fail,
+//! hang and lie. What counts is what the receivers wrote down, held against the script of the storm.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking and tells its story"
+)]
+
+mod daemon;
+mod dice;
+mod hook;
+mod oracle;
+mod run;
+mod script;
+mod sinks;
+mod source;
+mod words;
+
+use run::{Outcome, Plan, run};
+use script::Load;
+use sinks::{Channel, Ill};
+
+/// A storm that fits two cores and Slack's one message a second.
+const STORM: Load = Load { at_once: 120, critical: 5 };
+
+/// How many kills one world goes through before it is judged; a longer run is several worlds.
+const A_WORLD: usize = 50;
+
+/// A number from the environment.
+fn number(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
+/// Runs live one after the other, whatever runs the tests: their seconds are real seconds.
+async fn alone() -> tokio::sync::MutexGuard<'static, ()> {
+    static WORLD: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+    WORLD.lock().await
+}
+
+async fn judged(plan: &Plan, again: &str) -> Outcome {
+    match run(plan).await {
+        Ok(outcome) => outcome,
+        Err(error) => panic!("seed {}: {error:#}\nrun it again: {again}", plan.seed),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kills_lose_no_page_and_no_all_clear_and_repeat_at_most_one_a_lane() {
+    let _alone = alone().await;
+    let kills = usize::try_from(number("KILLS", 25)).unwrap();
+    let seed = number("SEED", 1);
+    println!("seed {seed}, {kills} kills");
+    let mut all = Outcome::default();
+    let mut world = 0;
+    while all.kills.len() < kills {
+        let plan = Plan {
+            seed: seed + world,
+            kills: A_WORLD.min(kills - all.kills.len()),
+            ills: Vec::new(),
+            load: STORM,
+        };
+        let again = format!("SEED={} KILLS={} make chaos", plan.seed, plan.kills);
+        all.add(judged(&plan, &again).await);
+        world += 1;
+        println!("{} of {kills} kills", all.kills.len());
+    }
+    println!("{}", all.summary());
+    assert!(all.busy_percent() >= 80, "a kill of an idle daemon shows nothing: {} %", all.busy_percent());
+}
+
+/// Every channel with one illness, one after the other.
+async fn ill(ill: Ill) {
+    let _alone = alone().await;
+    let seed = number("SEED", 1);
+    let plan = Plan { seed, kills: 0, ills: Channel::ALL.map(|channel| (channel, ill)).into(), load: STORM };
+    let outcome = judged(&plan, &format!("SEED={seed} make chaos")).await;
+    println!("{ill:?}: {}", outcome.summary());
+    assert!(outcome.busy_percent() >= 80, "a kill of an idle daemon shows nothing: {} %", outcome.busy_percent());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn receivers_that_refuse_connections_lose_nothing() {
+    ill(Ill::Down).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn receivers_that_fail_lose_nothing() {
+    ill(Ill::Failing).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn receivers_that_hang_lose_nothing() {
+    ill(Ill::Hanging).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn receivers_that_limit_lose_nothing() {
+    ill(Ill::Limiting).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn receivers_that_lie_lose_nothing() {
+    ill(Ill::Lying).await;
+}
