@@ -25,9 +25,15 @@ pub(crate) fn binary() -> PathBuf {
 #[derive(Debug)]
 pub(crate) struct Home {
     folder: tempfile::TempDir,
+    asker: Asker,
+    log_filter: &'static str,
+}
+
+/// Asks the daemon of a home, whoever lives there.
+#[derive(Debug, Clone)]
+pub(crate) struct Asker {
     listen: String,
     client: reqwest::Client,
-    log_filter: &'static str,
 }
 
 /// One life of a daemon; killed when dropped.
@@ -41,8 +47,10 @@ impl Home {
     pub(crate) fn new(source: &str, sinks: &Sinks, store: &str) -> anyhow::Result<Self> {
         let home = Self {
             folder: tempfile::tempdir()?,
-            listen: std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string(),
-            client: reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build()?,
+            asker: Asker {
+                listen: std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string(),
+                client: reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build()?,
+            },
             log_filter: "info",
         };
         home.write("config/runbookd.yaml", &configuration(source, sinks, store))?;
@@ -94,7 +102,7 @@ impl Home {
             std::fs::OpenOptions::new().create(true).append(true).open(self.file("runbookd.log"))?;
         let binary = binary();
         let child = Command::new(&binary)
-            .args(["run", "--config", "config", "--rules", "rules", "--listen", &self.listen])
+            .args(["run", "--config", "config", "--rules", "rules", "--listen", &self.asker.listen])
             .current_dir(self.folder.path())
             .env("RUNBOOKD_LOG", self.log_filter)
             .stdin(Stdio::null())
@@ -125,8 +133,12 @@ impl Home {
 
     /// A page's text.
     pub(crate) async fn text(&self, path: &str) -> anyhow::Result<String> {
-        let answer = self.client.get(format!("http://{}{path}", self.listen)).send().await?;
-        Ok(answer.error_for_status()?.text().await?)
+        self.asker.text(path).await
+    }
+
+    /// What asks it, to be used beside.
+    pub(crate) fn asker(&self) -> Asker {
+        self.asker.clone()
     }
 
     /// A page's JSON.
@@ -136,8 +148,8 @@ impl Home {
 
     /// Asks for a reload.
     pub(crate) async fn reload(&self) -> anyhow::Result<()> {
-        let url = format!("http://{}/api/runbookd/v1/config/reload", self.listen);
-        self.client.post(url).json(&serde_json::json!({})).send().await?.error_for_status()?;
+        let url = format!("http://{}/api/runbookd/v1/config/reload", self.asker.listen);
+        self.asker.client.post(url).json(&serde_json::json!({})).send().await?.error_for_status()?;
         Ok(())
     }
 
@@ -161,6 +173,14 @@ impl Home {
             let Some(next) = page["next"].as_str() else { return Ok(all) };
             path = format!("/api/runbookd/v1/incidents?limit=500&before={next}");
         }
+    }
+}
+
+impl Asker {
+    /// A page's text.
+    pub(crate) async fn text(&self, path: &str) -> anyhow::Result<String> {
+        let answer = self.client.get(format!("http://{}{path}", self.listen)).send().await?;
+        Ok(answer.error_for_status()?.text().await?)
     }
 }
 

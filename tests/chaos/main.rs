@@ -18,6 +18,7 @@ mod run;
 mod script;
 mod sinks;
 mod source;
+mod storm;
 mod words;
 
 use run::{Outcome, Plan, run};
@@ -105,4 +106,26 @@ async fn receivers_that_limit_lose_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn receivers_that_lie_lose_nothing() {
     ill(Ill::Lying).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_storm_is_told_in_full_while_the_api_answers() {
+    let _alone = alone().await;
+    let alerts = usize::try_from(number("ALERTS", 500)).unwrap();
+    let measured = storm::at_once(alerts).await.unwrap();
+    println!("storm: {}", measured.summary());
+    assert_eq!((measured.lost, measured.repeated), (0, 0), "{}", measured.summary());
+    assert!(measured.asked > 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kill_in_an_outage_repeats_nothing_but_what_was_in_flight() {
+    let _alone = alone().await;
+    let alerts = usize::try_from(number("ALERTS", 500)).unwrap();
+    let outage = std::time::Duration::from_secs(number("OUTAGE", 6));
+    let measured = storm::in_an_outage(alerts, outage).await.unwrap();
+    println!("storm in an outage: {}", measured.summary());
+    assert_eq!(measured.lost, 0, "{}", measured.summary());
+    // The receiver was down at the kill, so nothing was in flight that could have arrived.
+    assert_eq!(measured.repeated, 0, "{}", measured.summary());
 }

@@ -20,6 +20,9 @@ const LONGEST_LIFE: Duration = Duration::from_millis(2_400);
 /// How long a kill at the last byte waits for a message.
 const FOR_A_MESSAGE: Duration = Duration::from_millis(1_500);
 
+/// How long the webhook takes for an answer at the most: long enough that all its lanes are busy.
+const SLOWEST_HOOK: Duration = Duration::from_millis(60);
+
 /// "Right after the start".
 const RECOVERY: Duration = Duration::from_millis(50);
 
@@ -132,10 +135,15 @@ pub(crate) struct World {
 
 impl World {
     /// A world without a daemon yet.
-    pub(crate) async fn new(seed: u64, load: Load, store: &str) -> anyhow::Result<Self> {
+    pub(crate) async fn new(
+        seed: u64,
+        load: Load,
+        store: &str,
+        slowest_hook: Duration,
+    ) -> anyhow::Result<Self> {
         world::install_crypto();
         let source = Source::start(Script::new(seed, load)).await?;
-        let sinks = Sinks::start(Duration::from_millis(60), Sinks::plain_mail()).await?;
+        let sinks = Sinks::start(slowest_hook, Sinks::plain_mail()).await?;
         let home = Home::new(&source.url(), &sinks, store)?;
         Ok(Self { source, sinks, home, kills: Vec::new(), illnesses: Vec::new(), recoveries: Vec::new() })
     }
@@ -315,7 +323,7 @@ fn keep(home: &Home) -> anyhow::Result<String> {
 
 /// One run from its plan.
 pub(crate) async fn run(plan: &Plan) -> anyhow::Result<Outcome> {
-    let mut world = World::new(plan.seed, plan.load, "data/runbookd.db").await?;
+    let mut world = World::new(plan.seed, plan.load, "data/runbookd.db", SLOWEST_HOOK).await?;
     let mut dice = Dice::new(plan.seed, "kills");
     let life = world.warm_up().await?;
     world.kill(life, "anywhere").await?;

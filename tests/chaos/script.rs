@@ -42,6 +42,7 @@ pub(crate) struct Problem {
     levels: Vec<Level>,
     at: usize,
     seen: Option<(u64, Instant)>,
+    first_seen: Option<jiff::Timestamp>,
     settled: Option<Instant>,
     hold: Duration,
     done: bool,
@@ -58,6 +59,11 @@ impl Problem {
     pub(crate) fn seen(&self) -> &[Level] {
         let reached = if self.seen.is_some() { self.at + 1 } else { self.at };
         self.levels.get(..reached).unwrap_or_default()
+    }
+
+    /// When it was first shown.
+    pub(crate) fn first_seen(&self) -> Option<jiff::Timestamp> {
+        self.first_seen
     }
 
     /// The levels that the daemon may have seen.
@@ -116,7 +122,7 @@ impl Script {
 
     fn begin(&mut self, levels: Vec<Level>, hold: Duration) {
         let service = format!("svc-{:06}", self.problems.len() + 1);
-        self.problems.push(Problem { service, levels, at: 0, seen: None, settled: None, hold, done: false });
+        self.problems.push(Problem { service, levels, at: 0, seen: None, first_seen: None, settled: None, hold, done: false });
     }
 
     /// Moves every problem on that has been seen for long enough, and begins others.
@@ -174,7 +180,10 @@ impl Script {
                         problem.settled = Some(now);
                     }
                 }
-                _ if problem.settled.is_none() => problem.seen = Some((life, now)),
+                _ if problem.settled.is_none() => {
+                    problem.seen = Some((life, now));
+                    problem.first_seen.get_or_insert_with(jiff::Timestamp::now);
+                }
                 _ => {}
             }
             let level = problem.levels.get(problem.at).copied().unwrap_or(Clear);
