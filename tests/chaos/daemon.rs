@@ -58,9 +58,9 @@ impl Home {
         Ok(home)
     }
 
-    /// The same with every log line there is.
+    /// The same with the log lines that are for developers.
     pub(crate) fn talkative(mut self) -> Self {
-        self.log_filter = "trace";
+        self.log_filter = "debug";
         self
     }
 
@@ -98,8 +98,7 @@ impl Home {
 
     /// Begins a life, without waiting for anything.
     pub(crate) fn begin(&self) -> anyhow::Result<Life> {
-        let file =
-            std::fs::OpenOptions::new().create(true).append(true).open(self.file("runbookd.log"))?;
+        let file = std::fs::OpenOptions::new().create(true).append(true).open(self.file("runbookd.log"))?;
         let binary = binary();
         let child = Command::new(&binary)
             .args(["run", "--config", "config", "--rules", "rules", "--listen", &self.asker.listen])
@@ -147,10 +146,22 @@ impl Home {
     }
 
     /// Asks for a reload.
-    pub(crate) async fn reload(&self) -> anyhow::Result<()> {
-        let url = format!("http://{}/api/runbookd/v1/config/reload", self.asker.listen);
-        self.asker.client.post(url).json(&serde_json::json!({})).send().await?.error_for_status()?;
-        Ok(())
+    pub(crate) async fn reload(&self, token: Option<&str>) -> anyhow::Result<()> {
+        self.post("/api/runbookd/v1/config/reload", token).await.map(drop)
+    }
+
+    /// Acknowledges the newest incident; what the daemon answers.
+    pub(crate) async fn acknowledge_one(&self, token: &str) -> anyhow::Result<String> {
+        let newest = self.json("/api/runbookd/v1/incidents?limit=1").await?;
+        let id = newest["items"][0]["id"].as_str().context("there is no incident")?.to_owned();
+        self.post(&format!("/api/runbookd/v1/incidents/{id}/acknowledge"), Some(token)).await
+    }
+
+    async fn post(&self, path: &str, token: Option<&str>) -> anyhow::Result<String> {
+        let request = self.asker.client.post(format!("http://{}{path}", self.asker.listen));
+        let request = request.json(&serde_json::json!({}));
+        let request = token.into_iter().fold(request, |request, token| request.bearer_auth(token));
+        Ok(request.send().await?.error_for_status()?.text().await?)
     }
 
     /// The value of one of its metrics, by the line's beginning.
@@ -177,6 +188,11 @@ impl Home {
 }
 
 impl Asker {
+    /// What is answered, also where that is an error.
+    pub(crate) async fn any(&self, path: &str) -> anyhow::Result<String> {
+        Ok(self.client.get(format!("http://{}{path}", self.listen)).send().await?.text().await?)
+    }
+
     /// A page's text.
     pub(crate) async fn text(&self, path: &str) -> anyhow::Result<String> {
         let answer = self.client.get(format!("http://{}{path}", self.listen)).send().await?;
@@ -194,7 +210,9 @@ impl Life {
     pub(crate) fn peak_memory(&self) -> anyhow::Result<u64> {
         let id = self.child.id().context("the daemon has ended")?;
         let status = std::fs::read_to_string(Path::new("/proc").join(id.to_string()).join("status"))?;
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().split(' ').next()?.parse().ok());
+        let peak = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:")?.trim().split(' ').next()?.parse().ok());
         let kilobytes: u64 = peak.context("the system does not tell the peak")?;
         Ok(kilobytes * 1_024)
     }

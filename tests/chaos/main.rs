@@ -16,6 +16,7 @@ mod hook;
 mod oracle;
 mod run;
 mod script;
+mod secrets;
 mod sinks;
 mod source;
 mod storm;
@@ -80,7 +81,11 @@ async fn ill(ill: Ill) {
     let plan = Plan { seed, kills: 0, ills: Channel::ALL.map(|channel| (channel, ill)).into(), load: STORM };
     let outcome = judged(&plan, &format!("SEED={seed} make chaos")).await;
     println!("{ill:?}: {}", outcome.summary());
-    assert!(outcome.busy_percent() >= 80, "a kill of an idle daemon shows nothing: {} %", outcome.busy_percent());
+    assert!(
+        outcome.busy_percent() >= 80,
+        "a kill of an idle daemon shows nothing: {} %",
+        outcome.busy_percent()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -128,4 +133,32 @@ async fn a_kill_in_an_outage_repeats_nothing_but_what_was_in_flight() {
     assert_eq!(measured.lost, 0, "{}", measured.summary());
     // The receiver was down at the kill, so nothing was in flight that could have arrived.
     assert_eq!(measured.repeated, 0, "{}", measured.summary());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_secret_is_in_anything_the_daemon_writes_or_says() {
+    let _alone = alone().await;
+    let (said, secrets) = secrets::everything_said().await.unwrap();
+    let log = said.iter().find(|(name, _)| name.ends_with("runbookd.log")).unwrap().1;
+    let log = String::from_utf8_lossy(log);
+    for talk in ["DEBUG", "notice delivered", "notice not delivered yet", "notice refused"] {
+        assert!(log.contains(talk), "the log has no `{talk}`");
+    }
+    assert!(said.keys().any(|name| name.ends_with("runbookd.db")), "the store is there");
+    let mut found = Vec::new();
+    for (name, text) in &said {
+        let text = String::from_utf8_lossy(text);
+        for secret in secrets.iter().filter(|secret| text.contains(secret.as_str())) {
+            let at = text.lines().find(|line| line.contains(secret.as_str())).unwrap_or_default();
+            let at: String = at.chars().take(400).collect();
+            found.push(format!("{secret} is in {name}: {at}"));
+        }
+    }
+    assert!(found.is_empty(), "{} places:\n{}", found.len(), found.join("\n"));
+    let source = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/src/api/mod.rs")).unwrap();
+    for route in source.lines().filter(|line| line.contains(".route(") && line.contains("get(")) {
+        let path = route.split('"').nth(1).unwrap();
+        let asked = secrets::READABLE.contains(&path) || path.contains("/incidents/{id}");
+        assert!(asked, "{path} can be read and was not searched");
+    }
 }

@@ -168,7 +168,10 @@ pub(crate) fn judge(
             continue;
         };
         if due(problem.possible(), word.channel).0 == 0 {
-            breach(Invariant::Known, format!("{} was told on {:?} for no reason", word.service, word.channel));
+            breach(
+                Invariant::Known,
+                format!("{} was told on {:?} for no reason", word.service, word.channel),
+            );
         }
         if word.kind == Kind::Update {
             breach(Invariant::Known, format!("an update nobody has a reason for: {word:?}"));
@@ -199,10 +202,16 @@ pub(crate) fn judge(
         if let Some((pages, ends)) = known.get(service).map(|problem| due(problem.possible(), channel)) {
             let (paged, ended) = said(&spoken);
             if paged > pages {
-                breach(Invariant::Known, format!("{service}: {paged} pages for {pages} reasons on {channel:?}"));
+                breach(
+                    Invariant::Known,
+                    format!("{service}: {paged} pages for {pages} reasons on {channel:?}"),
+                );
             }
             if ended > ends {
-                breach(Invariant::Over, format!("{service}: over {ended} times for {ends} ends on {channel:?}"));
+                breach(
+                    Invariant::Over,
+                    format!("{service}: over {ended} times for {ends} ends on {channel:?}"),
+                );
             }
         }
         for pair in heard.windows(2) {
@@ -257,12 +266,14 @@ fn once(
     for (at, word) in spoken.iter().enumerate().filter(|(_, word)| word.heard) {
         let Some(before) = last.insert((word.service.as_str(), word.same.as_str()), at) else { continue };
         let first = spoken[before];
-        let what = format!("{} {} twice on {channel:?}, at {} and {}", word.service, word.same, first.at, word.at);
+        let what =
+            format!("{} {} twice on {channel:?}, at {} and {}", word.service, word.same, first.at, word.at);
         // An end in PagerDuty names every key, so a second end of an incident repeats the first one's keys.
         if channel == Channel::PagerDuty && word.kind == Kind::Over && ends_between(&spoken, before, at) {
             continue;
         }
-        let ill = illnesses.iter().any(|ill| ill.channel == channel && ill.from <= first.at && first.at <= ill.to);
+        let ill =
+            illnesses.iter().any(|ill| ill.channel == channel && ill.from <= first.at && first.at <= ill.to);
         if first.withheld && ill {
             repeats.unanswered += 1;
             continue;
@@ -273,16 +284,22 @@ fn once(
             continue;
         };
         // The lane's next message leaves only once the first one's answer is on record.
-        let next = spoken[before + 1..at].iter().find(|next| {
-            next.at < kill.from && next.service != word.service && lane(next) == lane(word)
-        });
+        let next = spoken[before + 1..at]
+            .iter()
+            .find(|next| next.at < kill.from && next.service != word.service && lane(next) == lane(word));
         if let Some(next) = next {
-            breach(Invariant::Once, format!("{what}, though its lane went on with {} before the kill", next.service));
+            breach(
+                Invariant::Once,
+                format!("{what}, though its lane went on with {} before the kill", next.service),
+            );
             continue;
         }
         let of_lane = excused.entry((kill.from, lane(word))).or_insert(&word.service);
         if *of_lane != word.service {
-            breach(Invariant::Once, format!("{what}: the second of its lane after one kill, beside {of_lane}"));
+            breach(
+                Invariant::Once,
+                format!("{what}: the second of its lane after one kill, beside {of_lane}"),
+            );
             continue;
         }
         repeats.killed += 1;
@@ -293,9 +310,9 @@ fn once(
 fn ends_between(spoken: &[&Word], first: usize, second: usize) -> bool {
     let (one, other) = (spoken[first], spoken[second]);
     let between = spoken[first..second].iter();
-    between.filter(|word| word.service == one.service && other.service == word.service).any(|word| {
-        word.kind == Kind::Page
-    })
+    between
+        .filter(|word| word.service == one.service && other.service == word.service)
+        .any(|word| word.kind == Kind::Page)
 }
 
 /// The lane of an incident, as `src/engine/lanes.rs` chooses it.

@@ -244,7 +244,7 @@ impl World {
         self.home.ready(&mut life).await?;
         // Where a last word was refused somebody has to say that the cause is mended.
         self.home.append("config/runbookd.yaml", "# mended\n")?;
-        self.home.reload().await?;
+        self.home.reload(None).await?;
         let deadline = Instant::now() + TO_DRAIN;
         loop {
             let over = self.source.script().is_over();
@@ -288,11 +288,7 @@ impl World {
     }
 
     /// The third witness: what the daemon says of itself agrees with script and receivers.
-    async fn agree(
-        &self,
-        problems: &[Problem],
-        words: &[words::Word],
-    ) -> anyhow::Result<()> {
+    async fn agree(&self, problems: &[Problem], words: &[words::Word]) -> anyhow::Result<()> {
         let incidents = self.home.incidents().await?;
         ensure!(
             incidents.len() == problems.len(),
@@ -308,7 +304,10 @@ impl World {
         for (service, number, state) in &incidents {
             ensure!(state == "resolved" || state == "closed", "{number} of {service} is {state} at the end");
             let heard = told.get(service.as_str());
-            ensure!(heard == Some(&number.as_str()), "{service} is {number} in the API and {heard:?} outside");
+            ensure!(
+                heard == Some(&number.as_str()),
+                "{service} is {number} in the API and {heard:?} outside"
+            );
         }
         Ok(())
     }

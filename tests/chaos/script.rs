@@ -122,7 +122,16 @@ impl Script {
 
     fn begin(&mut self, levels: Vec<Level>, hold: Duration) {
         let service = format!("svc-{:06}", self.problems.len() + 1);
-        self.problems.push(Problem { service, levels, at: 0, seen: None, first_seen: None, settled: None, hold, done: false });
+        self.problems.push(Problem {
+            service,
+            levels,
+            at: 0,
+            seen: None,
+            first_seen: None,
+            settled: None,
+            hold,
+            done: false,
+        });
     }
 
     /// Moves every problem on that has been seen for long enough, and begins others.

@@ -137,9 +137,8 @@ impl Sinks {
         macro_rules! withhold {
             ($sink:expr, $fault:expr) => {{
                 $sink.faults.next_requests(1, $fault);
-                let is_it = |entry: &world::journal::Entry<_>| {
-                    entry.at >= armed && entry.answer == Answer::Withheld
-                };
+                let is_it =
+                    |entry: &world::journal::Entry<_>| entry.at >= armed && entry.answer == Answer::Withheld;
                 let came = $sink.journal.wait_for_entry(is_it, patience).await.is_ok();
                 if !came {
                     $sink.faults.clear();

@@ -176,7 +176,8 @@ fn first(text: &str, pattern: &str) -> String {
         static PATTERNS: std::cell::RefCell<BTreeMap<String, Regex>> = const { std::cell::RefCell::new(BTreeMap::new()) };
     }
     PATTERNS.with_borrow_mut(|patterns| {
-        let regex = patterns.entry(pattern.to_owned()).or_insert_with(|| Regex::new(pattern).expect("a pattern"));
+        let regex =
+            patterns.entry(pattern.to_owned()).or_insert_with(|| Regex::new(pattern).expect("a pattern"));
         regex.find(text).map(|found| found.as_str().to_owned()).unwrap_or_default()
     })
 }
