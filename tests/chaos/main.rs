@@ -10,8 +10,10 @@
     reason = "a test fails by panicking and tells its story"
 )]
 
+mod age;
 mod daemon;
 mod dice;
+mod disk;
 mod hook;
 mod oracle;
 mod run;
@@ -28,6 +30,9 @@ use sinks::{Channel, Ill};
 
 /// A storm that fits two cores and Slack's one message a second.
 const STORM: Load = Load { at_once: 120, critical: 5 };
+
+/// Fewer problems, so that what waited in an illness is soon told.
+const DRIZZLE: Load = Load { at_once: 50, critical: 3 };
 
 /// How many kills one world goes through before it is judged; a longer run is several worlds.
 const A_WORLD: usize = 50;
@@ -78,7 +83,10 @@ async fn kills_lose_no_page_and_no_all_clear_and_repeat_at_most_one_a_lane() {
 async fn ill(ill: Ill) {
     let _alone = alone().await;
     let seed = number("SEED", 1);
-    let plan = Plan { seed, kills: 0, ills: Channel::ALL.map(|channel| (channel, ill)).into(), load: STORM };
+    let mut ills: Vec<_> = Channel::ALL.map(|channel| (channel, ill)).into();
+    let rounds = usize::try_from(number("ROUNDS", 1)).unwrap();
+    ills = ills.repeat(rounds);
+    let plan = Plan { seed, kills: 0, ills, load: DRIZZLE };
     let outcome = judged(&plan, &format!("SEED={seed} make chaos")).await;
     println!("{ill:?}: {}", outcome.summary());
     assert!(
@@ -161,4 +169,22 @@ async fn no_secret_is_in_anything_the_daemon_writes_or_says() {
         let asked = secrets::READABLE.contains(&path) || path.contains("/incidents/{id}");
         assert!(asked, "{path} can be read and was not searched");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_that_is_full_for_a_while_keeps_nobody_from_being_told() {
+    let _alone = alone().await;
+    match disk::full_for_a_while(number("SEED", 1), DRIZZLE).await {
+        Ok(Some(outcome)) => println!("full disk: {}", outcome.summary()),
+        Ok(None) => println!("full disk: not run, because this user may not mount a file system"),
+        Err(error) => panic!("{error:#}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_pending_keeps_its_age_over_a_kill() {
+    let _alone = alone().await;
+    let took = age::from_breach_to_page().await.unwrap();
+    println!("from the first breach to the page: {took:?}");
+    assert!(age::is_in_time(took), "{took:?} after the first breach");
 }

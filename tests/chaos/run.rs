@@ -23,6 +23,9 @@ const FOR_A_MESSAGE: Duration = Duration::from_millis(1_500);
 /// How long the webhook takes for an answer at the most: long enough that all its lanes are busy.
 const SLOWEST_HOOK: Duration = Duration::from_millis(60);
 
+/// How long it may take until an illness meets a message.
+const TO_FEEL: Duration = Duration::from_secs(15);
+
 /// "Right after the start".
 const RECOVERY: Duration = Duration::from_millis(50);
 
@@ -172,7 +175,7 @@ impl World {
     }
 
     /// Lives until the storm has come: from then on there is always something to lose.
-    async fn warm_up(&self) -> anyhow::Result<Life> {
+    pub(crate) async fn warm_up(&self) -> anyhow::Result<Life> {
         let life = self.begin()?;
         self.sinks.hook.journal.wait_count(20, Duration::from_secs(20)).await?;
         Ok(life)
@@ -223,16 +226,18 @@ impl World {
     async fn live_ill(&mut self, channel: Channel, ill: Ill, dice: &mut Dice) -> anyhow::Result<()> {
         let from = Timestamp::now();
         self.sinks.infect(channel, ill).await;
+        let since = Timestamp::now();
         let life = self.begin()?;
         self.source.asked(LONGEST_LIFE).await;
-        tokio::time::sleep(Duration::from_millis(500) + dice.up_to(LONGEST_LIFE)).await;
+        tokio::time::sleep(Duration::from_millis(200) + dice.up_to(Duration::from_secs(1))).await;
         self.kill(life, "anywhere").await?;
         let life = self.begin()?;
         self.source.asked(LONGEST_LIFE).await;
-        tokio::time::sleep(Duration::from_secs(2)).await;
+        self.sinks.felt(channel, ill, since, TO_FEEL).await?;
+        tokio::time::sleep(dice.up_to(Duration::from_secs(1))).await;
         self.sinks.heal().await?;
         self.illnesses.push(Illness { channel, from, to: Timestamp::now() });
-        tokio::time::sleep(dice.up_to(Duration::from_secs(1))).await;
+        tokio::time::sleep(dice.up_to(Duration::from_millis(500))).await;
         self.kill(life, "anywhere").await
     }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use world::fault::Fault;
 use world::journal::Answer;
 use world::pagerduty::PagerDuty;
@@ -118,6 +119,32 @@ impl Sinks {
         }
     }
 
+    /// Waits until an illness that began at `since` has met a message: one that met none shows nothing.
+    ///
+    /// # Errors
+    /// If it met none in time.
+    pub(crate) async fn felt(
+        &self,
+        channel: Channel,
+        ill: Ill,
+        since: Timestamp,
+        patience: Duration,
+    ) -> anyhow::Result<()> {
+        macro_rules! met {
+            ($journal:expr) => {
+                $journal.wait_for_entry(|entry| entry.at >= since, patience).await.map(drop)
+            };
+        }
+        match channel {
+            // Nobody is there who could write down that somebody knocked.
+            _ if ill == Ill::Down => Ok(tokio::time::sleep(Duration::from_millis(500)).await),
+            Channel::Hook => met!(self.hook.journal),
+            Channel::Slack => met!(self.slack.journal),
+            Channel::Email => met!(self.smtp.commands),
+            Channel::PagerDuty => met!(self.pagerduty.journal),
+        }
+    }
+
     /// Makes everything well again, and ends what hangs.
     pub(crate) async fn heal(&self) -> anyhow::Result<()> {
         self.hook.faults.clear();
@@ -133,7 +160,7 @@ impl Sinks {
     /// Lets the next message of a channel arrive in full and keeps the answer back; returns when it has arrived.
     /// False if none came in time.
     pub(crate) async fn withhold_next(&self, channel: Channel, patience: Duration) -> bool {
-        let armed = jiff::Timestamp::now();
+        let armed = Timestamp::now();
         macro_rules! withhold {
             ($sink:expr, $fault:expr) => {{
                 $sink.faults.next_requests(1, $fault);
