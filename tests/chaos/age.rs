@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use jiff::Timestamp;
 
+use super::patience::lasting;
 use super::run::World;
 use super::script::{Level, Load};
 
@@ -31,7 +32,7 @@ pub(crate) async fn from_breach_to_page() -> anyhow::Result<Duration> {
     let mut life = world.begin()?;
     world.home.ready(&mut life).await?;
     world.source.script().burst(1, &[Level::Warning]);
-    tokio::time::sleep(KILLED_AT).await;
+    lasting(KILLED_AT).await;
     ensure!(world.sinks.hook.journal.count() == 0, "nobody is paged before its time");
     world.kill(life, "anywhere").await?;
     let _life = world.begin()?;

@@ -8,6 +8,7 @@ use anyhow::{Context as _, bail};
 use serde_json::Value;
 use tokio::process::{Child, Command};
 
+use super::patience::until;
 use super::sinks::Sinks;
 
 /// How long a start may take before the run gives up.
@@ -115,19 +116,16 @@ impl Home {
 
     /// Waits until a life answers.
     pub(crate) async fn ready(&self, life: &mut Life) -> anyhow::Result<()> {
-        let deadline = tokio::time::Instant::now() + PATIENCE;
-        loop {
-            if let Some(status) = life.child.try_wait()? {
-                bail!("the daemon ended with {status}:\n{}", self.end_of_log());
-            }
-            if self.text("/readyz").await.is_ok() {
-                return Ok(());
-            }
-            if tokio::time::Instant::now() > deadline {
-                bail!("the daemon is not ready after {PATIENCE:?}:\n{}", self.end_of_log());
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
+        let ready = async || {
+            // One that has ended is not waited for.
+            let ended = life.child.try_wait()?;
+            Ok(ended.is_some() || self.text("/readyz").await.is_ok())
+        };
+        let waited = until(PATIENCE, ready).await;
+        if let Some(status) = life.child.try_wait()? {
+            bail!("the daemon ended with {status}:\n{}", self.end_of_log());
         }
+        waited.with_context(|| self.end_of_log())
     }
 
     /// A page's text.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use tokio::time::Instant;
 
+use super::patience::{lasting, until};
 use super::run::{Outcome, World};
 use super::script::Load;
 
@@ -71,15 +72,17 @@ pub(crate) async fn full_for_a_while(seed: u64, load: Load) -> anyhow::Result<Op
     let told = world.sinks.hook.journal.count();
     disk.fill()?;
     let full = Instant::now();
-    until(async || Ok(commits(&world, "failed").await? > 0.0)).await.context("no commit failed")?;
-    tokio::time::sleep_until(full + FULL_FOR).await;
+    until(PATIENCE, async || Ok(commits(&world, "failed").await? > 0.0)).await.context("no commit failed")?;
+    lasting(FULL_FOR.saturating_sub(full.elapsed())).await;
     let more = world.sinks.hook.journal.count();
     ensure!(more > told, "nobody is told anything while the disk is full");
 
     disk.free()?;
     let before = commits(&world, "committed").await?;
-    until(async || Ok(commits(&world, "committed").await? > before)).await.context("no commit afterwards")?;
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    until(PATIENCE, async || Ok(commits(&world, "committed").await? > before))
+        .await
+        .context("no commit afterwards")?;
+    lasting(Duration::from_secs(1)).await;
     world.kill(life, "anywhere").await?;
     let outcome = world.judge().await?;
     drop(disk);
@@ -89,13 +92,4 @@ pub(crate) async fn full_for_a_while(seed: u64, load: Load) -> anyhow::Result<Op
 async fn commits(world: &World, outcome: &str) -> anyhow::Result<f64> {
     let name = format!("runbookd_store_commits_total{{outcome=\"{outcome}\"}}");
     Ok(world.home.metric(&name).await.unwrap_or(0.0))
-}
-
-async fn until(is_so: impl AsyncFn() -> anyhow::Result<bool>) -> anyhow::Result<()> {
-    let deadline = Instant::now() + PATIENCE;
-    while !is_so().await? {
-        ensure!(Instant::now() < deadline, "not so after {PATIENCE:?}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    Ok(())
 }

@@ -14,6 +14,8 @@ use world::fault::Faults;
 use world::journal::Journal;
 use world::loopback::{ANY_PORT, Connection, Loopback};
 
+use super::patience::lasting;
+
 /// What one webhook said.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Said {
@@ -109,7 +111,7 @@ async fn take(
     let turn = desk.came.fetch_add(1, Ordering::SeqCst).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 54;
     let turn = u32::try_from(turn).unwrap_or_default();
     if !desk.slowest.is_zero() {
-        tokio::time::sleep(desk.slowest * turn / 1_024).await;
+        lasting(desk.slowest * turn / 1_024).await;
     }
     let limited = || (axum::http::StatusCode::TOO_MANY_REQUESTS, [("retry-after", "1")]).into_response();
     let response = fault.refusal(limited).unwrap_or_else(|| Json(json!({})).into_response());

@@ -16,6 +16,8 @@ mod dice;
 mod disk;
 mod hook;
 mod oracle;
+mod patience;
+mod planted;
 mod run;
 mod script;
 mod secrets;
@@ -32,7 +34,7 @@ use sinks::{Channel, Ill};
 const STORM: Load = Load { at_once: 120, critical: 5 };
 
 /// Fewer problems, so that what waited in an illness is soon told.
-const DRIZZLE: Load = Load { at_once: 50, critical: 3 };
+const DRIZZLE: Load = Load { at_once: 60, critical: 3 };
 
 /// How many kills one world goes through before it is judged; a longer run is several worlds.
 const A_WORLD: usize = 50;
@@ -89,11 +91,6 @@ async fn ill(ill: Ill) {
     let plan = Plan { seed, kills: 0, ills, load: DRIZZLE };
     let outcome = judged(&plan, &format!("SEED={seed} make chaos")).await;
     println!("{ill:?}: {}", outcome.summary());
-    assert!(
-        outcome.busy_percent() >= 80,
-        "a kill of an idle daemon shows nothing: {} %",
-        outcome.busy_percent()
-    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -184,7 +184,10 @@ pub(crate) fn judge(
             }
         }
         if !word.uid.is_empty() {
-            uids.entry(&word.service).or_insert(&word.uid);
+            let uid = uids.entry(&word.service).or_insert(&word.uid);
+            if *uid != word.uid {
+                breach(Invariant::OneIncident, format!("{} is {uid} and {}", word.service, word.uid));
+            }
         }
     }
     let distinct: BTreeSet<&&str> = numbers.values().collect();

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::daemon::{Home, Life};
 use super::dice::Dice;
 use super::oracle::{self, Illness, Kill, Repeats};
+use super::patience::lasting;
 use super::script::{Load, Problem, Script};
 use super::sinks::{Channel, Ill, Sinks};
 use super::source::Source;
@@ -192,20 +193,20 @@ impl World {
                 if begun.elapsed() < lasts {
                     self.recoveries.push(begun.elapsed());
                 }
-                tokio::time::sleep_until(begun + lasts).await;
+                lasting(lasts.saturating_sub(begun.elapsed())).await;
                 "anywhere"
             }
             Point::Recovery => {
                 if dice.percent(50) {
                     self.source.asked(LONGEST_LIFE).await;
                 }
-                tokio::time::sleep(dice.up_to(RECOVERY)).await;
+                lasting(dice.up_to(RECOVERY)).await;
                 "recovery"
             }
             Point::LastByte => {
                 let channel = Channel::ALL[usize::try_from(dice.below(4))?];
                 self.source.asked(LONGEST_LIFE).await;
-                tokio::time::sleep(dice.up_to(LONGEST_LIFE / 4)).await;
+                lasting(dice.up_to(LONGEST_LIFE / 4)).await;
                 let came = self.sinks.withhold_next(channel, FOR_A_MESSAGE).await
                     || self.sinks.withhold_next(Channel::Hook, FOR_A_MESSAGE).await;
                 if came { "last byte" } else { "anywhere" }
@@ -229,15 +230,15 @@ impl World {
         let since = Timestamp::now();
         let life = self.begin()?;
         self.source.asked(LONGEST_LIFE).await;
-        tokio::time::sleep(Duration::from_millis(200) + dice.up_to(Duration::from_secs(1))).await;
+        lasting(Duration::from_millis(200) + dice.up_to(Duration::from_secs(1))).await;
         self.kill(life, "anywhere").await?;
         let life = self.begin()?;
         self.source.asked(LONGEST_LIFE).await;
         self.sinks.felt(channel, ill, since, TO_FEEL).await?;
-        tokio::time::sleep(dice.up_to(Duration::from_secs(1))).await;
+        lasting(dice.up_to(Duration::from_secs(1))).await;
         self.sinks.heal().await?;
         self.illnesses.push(Illness { channel, from, to: Timestamp::now() });
-        tokio::time::sleep(dice.up_to(Duration::from_millis(500))).await;
+        lasting(dice.up_to(Duration::from_millis(500))).await;
         self.kill(life, "anywhere").await
     }
 
@@ -266,7 +267,7 @@ impl World {
                     self.home.end_of_log()
                 );
             }
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            lasting(Duration::from_millis(100)).await;
         }
         let words = words::read(&self.sinks);
         let problems = std::mem::take(&mut self.source.script().problems);

@@ -9,6 +9,7 @@ use serde_json::Value;
 use world::smtp::{self, Security};
 
 use super::daemon::{Home, ROUTING_KEY};
+use super::patience::until;
 use super::script::{Level, Load, Script};
 use super::sinks::{Channel, Ill, Sinks};
 use super::source::Source;
@@ -63,7 +64,7 @@ pub(crate) async fn everything_said() -> anyhow::Result<(BTreeMap<String, Vec<u8
             let tried = attempts(&home.text("/metrics").await?);
             Ok(tried > round * 3 || ill == Ill::Hanging)
         };
-        until(failed).await?;
+        until(PATIENCE, failed).await?;
         if ill == Ill::Hanging {
             sinks.hook.journal.wait_for(|said| said.event == "opened", PATIENCE).await?;
         }
@@ -85,7 +86,7 @@ pub(crate) async fn everything_said() -> anyhow::Result<(BTreeMap<String, Vec<u8
     home.reload(None).await.err().context("a reload without a token is refused")?;
     home.reload(Some(API_TOKEN)).await?;
     let refused = async || Ok(home.text("/api/runbookd/v1/config").await?.contains("colour"));
-    until(refused).await?;
+    until(PATIENCE, refused).await?;
     ask_everything(&home, "with a mistake", &mut said).await?;
     life.kill().await?;
     files(&home.file(""), &mut said)?;
@@ -119,15 +120,6 @@ fn attempts(metrics: &str) -> usize {
         line.starts_with("runbookd_notices_total{") && !line.contains("accepted") && !line.contains("nothing")
     });
     failed.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).map(|count| count as usize).sum()
-}
-
-async fn until(is_so: impl AsyncFn() -> anyhow::Result<bool>) -> anyhow::Result<()> {
-    let deadline = tokio::time::Instant::now() + PATIENCE;
-    while !is_so().await? {
-        ensure!(tokio::time::Instant::now() < deadline, "not so after {PATIENCE:?}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    Ok(())
 }
 
 /// Every page that can be read.

@@ -10,6 +10,7 @@ use world::slack::Slack;
 use world::smtp::{self, Security, Smtp, Trouble};
 
 use super::hook::Hook;
+use super::patience::lasting;
 
 /// A channel of the run's configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -137,7 +138,10 @@ impl Sinks {
         }
         match channel {
             // Nobody is there who could write down that somebody knocked.
-            _ if ill == Ill::Down => Ok(tokio::time::sleep(Duration::from_millis(500)).await),
+            _ if ill == Ill::Down => {
+                lasting(Duration::from_millis(500)).await;
+                Ok(())
+            }
             Channel::Hook => met!(self.hook.journal),
             Channel::Slack => met!(self.slack.journal),
             Channel::Email => met!(self.smtp.commands),

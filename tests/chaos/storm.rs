@@ -4,10 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
+use super::patience::{lasting, until};
 use super::run::World;
 use super::script::{Level, Load};
 
@@ -84,12 +85,12 @@ pub(crate) async fn in_an_outage(alerts: usize, outage: Duration) -> anyhow::Res
     world.sinks.hook.door.take_down().await;
     world.source.script().burst(alerts - alerts / 2, &[Level::Warning]);
     let waiting = f64::from(u32::try_from(alerts - alerts / 2)?);
-    until(async || Ok(world.home.metric("runbookd_outbox_messages").await? == waiting)).await?;
-    tokio::time::sleep_until(began + outage / 2).await;
+    until(PATIENCE, async || Ok(world.home.metric("runbookd_outbox_messages").await? == waiting)).await?;
+    lasting((outage / 2).saturating_sub(began.elapsed())).await;
     world.kill(life, "anywhere").await?;
     let mut life = world.begin()?;
     world.home.ready(&mut life).await?;
-    tokio::time::sleep_until(began + outage).await;
+    lasting(outage.saturating_sub(began.elapsed())).await;
     let recovered = Timestamp::now();
     world.sinks.hook.door.bring_up().await?;
     told(&world, alerts).await?;
@@ -100,16 +101,7 @@ pub(crate) async fn in_an_outage(alerts: usize, outage: Duration) -> anyhow::Res
 /// Waits until all are told and nothing is left to send.
 async fn told(world: &World, alerts: usize) -> anyhow::Result<()> {
     world.sinks.hook.journal.wait_count(alerts, PATIENCE).await?;
-    until(async || Ok(world.home.metric("runbookd_outbox_messages").await? == 0.0)).await
-}
-
-async fn until(is_so: impl AsyncFn() -> anyhow::Result<bool>) -> anyhow::Result<()> {
-    let deadline = Instant::now() + PATIENCE;
-    while !is_so().await.unwrap_or(false) {
-        ensure!(Instant::now() < deadline, "not so after {PATIENCE:?}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    Ok(())
+    until(PATIENCE, async || Ok(world.home.metric("runbookd_outbox_messages").await? == 0.0)).await
 }
 
 /// Asks the API again and again; how long each answer took.
