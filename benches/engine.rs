@@ -55,6 +55,8 @@ fn rule(number: usize) -> Rule {
         summary: None,
         impact: None,
         runbook_url: None,
+        mute_time_intervals: Vec::new(),
+        active_time_intervals: Vec::new(),
         source: "bench".into(),
     }
 }
@@ -84,6 +86,7 @@ fn plan(rules: usize) -> Arc<Plan> {
         escalations: BTreeMap::new(),
         heartbeat: None,
         blind_after: Duration::from_secs(120),
+        tools: Vec::new(),
         scaling: ScalingMode::Off,
     })
 }

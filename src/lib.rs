@@ -4,6 +4,7 @@
 //! ARCHITECTURE.md draws the picture and names the invariants.
 
 pub mod api;
+pub mod chart;
 pub mod cli;
 pub mod config;
 pub mod core;
@@ -12,6 +13,7 @@ pub mod domain;
 pub mod engine;
 pub mod kubernetes;
 pub mod notify;
+pub mod probe;
 pub mod prometheus;
 pub mod store;
 pub mod telemetry;

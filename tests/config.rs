@@ -16,3 +16,5 @@ mod mistakes;
 mod robust;
 #[path = "config/shipped.rs"]
 mod shipped;
+#[path = "config/suppression.rs"]
+mod suppression;

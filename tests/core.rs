@@ -10,6 +10,7 @@ use runbookd::config::settings::StoreSettings;
 use runbookd::config::{Sources, parse};
 use runbookd::core::{Core, Started, clock};
 use runbookd::daemon::running::plan as plan_of;
+use runbookd::domain::incident::IncidentState;
 use runbookd::domain::labels::Labels;
 use runbookd::domain::name::{QueryId, TargetId};
 use runbookd::domain::notice::Notice;
@@ -46,7 +47,7 @@ struct World {
     store: Connection,
     query: QueryId,
     target: TargetId,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl World {
@@ -66,7 +67,7 @@ impl World {
         let engine = Engine::new(plan, clock::now());
         let Started { core, effects, .. } =
             Core::start(engine, Vec::new(), store, Arc::new(Metrics::default())).unwrap();
-        Self { core, effects, store: open(&path), query, target, _folder: folder }
+        Self { core, effects, store: open(&path), query, target, folder }
     }
 
     /// CPU is high now: the alert fires and the trigger asks.
@@ -153,7 +154,12 @@ async fn without_a_store_people_are_paged_and_the_cluster_is_left_alone() {
     let mut world = World::start();
     world.store.execute_batch("ALTER TABLE record RENAME TO lost").unwrap();
     world.breach().await;
-    assert_eq!(delivered(&world.drain().await).len(), 1, "the page leaves from memory");
+    let told = world.drain().await;
+    let (daemons, pages): (Vec<&Notice>, Vec<&Notice>) = delivered(&told)
+        .into_iter()
+        .partition(|notice| notice.facts.incident_type.as_str() == "store_failing");
+    assert_eq!(pages.len(), 1, "the page leaves from memory");
+    assert!(!daemons.is_empty(), "people hear that the store fails");
     world.seen().await;
     assert_eq!(
         written(&world.drain().await),
@@ -167,7 +173,47 @@ async fn without_a_store_people_are_paged_and_the_cluster_is_left_alone() {
     let effects = world.drain().await;
     let action = written(&effects)[0];
     assert!(world.has_record("action", action.id.as_str()), "once it is on record it is written");
-    let told =
-        world.core.ask(|engine| engine.incidents().next().map(|it| it.id.clone())).await.unwrap().unwrap();
-    assert!(world.has_record("incident", told.as_str()), "what was decided meanwhile is on record too");
+    let incidents = world
+        .core
+        .ask(|engine| {
+            engine
+                .incidents()
+                .map(|it| (it.id.clone(), it.incident_type.clone(), it.state))
+                .collect::<Vec<_>>()
+        })
+        .await
+        .unwrap();
+    assert_eq!(incidents.len(), 2);
+    for (id, incident_type, state) in incidents {
+        assert!(world.has_record("incident", id.as_str()), "what was decided meanwhile is on record too");
+        let is_over = incident_type.as_str() == "store_failing";
+        assert_eq!(state == IncidentState::Resolved, is_over, "{id} {state:?}: the store works again");
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_lost_its_tail_is_told_and_one_that_is_replaced_gets_everything_again() {
+    let mut world = World::start();
+    world.breach().await;
+    let told = delivered(&world.drain().await).len();
+    assert_eq!(told, 1);
+    // Somebody deletes the file under the running daemon.
+    for tail in ["", "-wal", "-shm"] {
+        std::fs::remove_file(world.folder.path().join(format!("store.db{tail}"))).unwrap();
+    }
+    world.seen().await;
+    let is_told = |engine: &Engine| {
+        engine.outbox().any(|(_, notice)| notice.facts.incident_type.as_str() == "store_forgot")
+    };
+    assert!(world.core.ask(is_told).await.unwrap(), "people hear of it");
+    world.store = open(&world.folder.path().join("store.db"));
+    let kept: Vec<String> = world
+        .core
+        .ask(|engine| engine.incidents().map(|it| it.id.as_str().to_owned()).collect())
+        .await
+        .unwrap();
+    assert_eq!(kept.len(), 2);
+    for id in kept {
+        assert!(world.has_record("incident", &id), "{id} is in the new file too");
+    }
 }

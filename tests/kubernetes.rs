@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use runbookd::domain::Timestamp;
+use runbookd::domain::diagnosis::Pods;
 use runbookd::domain::name::TargetId;
 use runbookd::domain::scaling::{
     ActionState, Axis, ClusterFailure, ContainerSize, ResizeState, ScalingAction, Size, VerticalMode,
@@ -475,4 +476,71 @@ async fn not_knowing_what_the_server_offers_is_not_the_same_as_an_old_server() {
     kubernetes.fault(FaultRule::new(Fault::Status { code: 503, retry_after: None }).resource("").times(1));
     assert_eq!(fresh.look(&checkout()).await.map(|_| ()), Err(ClusterFailure::Unavailable));
     assert!(fresh.look(&checkout()).await.unwrap().in_place_resize);
+}
+
+// === evidence for a diagnosis ===
+
+#[tokio::test]
+async fn the_pod_that_is_not_ready_speaks_for_its_workload() {
+    let (kubernetes, cluster) = shop().await;
+    let pods = Pods::Of(checkout());
+    kubernetes.set_log("shop", "checkout", "all is well\n");
+    let tail = cluster.log_tail(&pods).await.unwrap();
+    assert_eq!(
+        (tail.pods, tail.text.as_str(), tail.container.as_deref()),
+        ((3, 3), "all is well\n", Some("checkout"))
+    );
+
+    // A fourth pod does not become ready.
+    kubernetes.set_never_ready(true);
+    let known: Vec<String> = names(&kubernetes);
+    kubernetes.deployment("shop", "checkout", 4, 0.5, 512 << 20);
+    kubernetes.until(SOON, |k| names(k).len() == 4).await.unwrap();
+    let new = names(&kubernetes).into_iter().find(|name| !known.contains(name)).unwrap();
+    let long: Vec<String> = (0..100).map(|n| format!("line {n}\n")).collect();
+    kubernetes.set_log("shop", &new, &long.concat());
+    let tail = cluster.log_tail(&pods).await.unwrap();
+    assert_eq!((tail.pod.as_str(), tail.pods), (new.as_str(), (4, 3)));
+    assert_eq!((tail.text.lines().count(), tail.text.lines().last()), (40, Some("line 99")));
+
+    let selected = Pods::Selected { namespace: "shop".into(), selector: "app=checkout".into() };
+    assert_eq!(cluster.log_tail(&selected).await.unwrap(), tail);
+    let named = Pods::Named { namespace: "shop".into(), name: known[0].as_str().into() };
+    assert_eq!(cluster.log_tail(&named).await.unwrap().text, "all is well\n");
+
+    let nobody = Pods::Selected { namespace: "shop".into(), selector: "app=nobody".into() };
+    assert_eq!(cluster.log_tail(&nobody).await, Err(ClusterFailure::NotFound));
+    kubernetes.forbid("get", "pods/log");
+    assert_eq!(cluster.log_tail(&pods).await, Err(ClusterFailure::Forbidden));
+}
+
+fn names(kubernetes: &Kubernetes) -> Vec<String> {
+    kubernetes.workload("shop", "checkout").unwrap().pods.into_iter().map(|pod| pod.name).collect()
+}
+
+#[tokio::test]
+async fn the_last_events_of_an_object_and_its_pods_are_told_in_order() {
+    let (kubernetes, cluster) = shop().await;
+    let event = |number: u32, name: &str, severity: &str| {
+        json!({
+            "apiVersion": "v1", "kind": "Event", "metadata": {"name": format!("e{number}"), "namespace": "shop"},
+            "involvedObject": {"kind": "Pod", "namespace": "shop", "name": name}, "type": severity,
+            "reason": "Probed", "message": format!("message {number}"), "count": number,
+            "lastTimestamp": format!("2026-11-23T03:{:02}:00Z", 59 - number),
+        })
+    };
+    assert_eq!(cluster.last_events("shop", "checkout").await.unwrap().lines, Vec::<String>::new());
+    for number in 1..=12 {
+        let severity = if number % 2 == 0 { "Warning" } else { "Normal" };
+        kubernetes.apply(event(number, "checkout-7f9c-x2", severity)).unwrap();
+    }
+    kubernetes.apply(event(20, "check", "Warning")).unwrap();
+    kubernetes.apply(event(21, "checkouts-1", "Warning")).unwrap();
+    let found = cluster.last_events("shop", "checkout").await.unwrap();
+    assert_eq!((found.total, found.warnings, found.lines.len()), (12, 6, 10));
+    let last = "03:58:00 Normal Probed pod/checkout-7f9c-x2: message 1";
+    assert_eq!(found.lines.last().map(String::as_str), Some(last));
+    assert!(found.lines[0].starts_with("03:49:00 Warning Probed pod/checkout-7f9c-x2 (10 times)"));
+    kubernetes.forbid("list", "events");
+    assert_eq!(cluster.last_events("shop", "checkout").await, Err(ClusterFailure::Forbidden));
 }

@@ -1,4 +1,4 @@
-//! Incidents over HTTP: list, one, acknowledge, resolve.
+//! Incidents over HTTP: list, one, and what people do about one: take it, give it back, note, tick a step, resolve.
 
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
@@ -6,8 +6,11 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use serde::Deserialize;
 
+use crate::core::clock;
+use crate::domain::Timestamp;
 use crate::domain::incident::IncidentState;
 use crate::domain::name::IncidentId;
+use crate::domain::quantity::parse_duration;
 use crate::engine::event::Event;
 
 use super::Api;
@@ -33,6 +36,39 @@ pub(super) struct Filter {
 pub(super) struct By {
     by: Option<String>,
 }
+
+/// Who takes an incident, and for how long.
+#[derive(Debug, Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Taking {
+    by: Option<String>,
+    #[serde(rename = "for")]
+    lasts: Option<String>,
+}
+
+/// What somebody writes down.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Noting {
+    by: Option<String>,
+    text: String,
+}
+
+/// Whether a step is done.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Checking {
+    by: Option<String>,
+    #[serde(default = "yes")]
+    done: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// The longest note, in characters.
+const LONGEST_NOTE: usize = 2_000;
 
 /// The longest name people may give themselves.
 const LONGEST_NAME: usize = 100;
@@ -82,10 +118,53 @@ pub(super) async fn acknowledge(
     State(api): State<Api>,
     changer: Changer,
     Path(id): Path<String>,
+    body: Result<Json<Taking>, JsonRejection>,
+) -> Result<Json<IncidentView>, Problem> {
+    let Taking { by, lasts } = said(body)?;
+    let until = lasts.as_deref().map(ends).transpose()?;
+    let by = signed(changer, by)?;
+    change(&api, id, |incident| Event::Acknowledge { incident, by: by.into(), until, origin: None }).await
+}
+
+pub(super) async fn unacknowledge(
+    State(api): State<Api>,
+    changer: Changer,
+    Path(id): Path<String>,
     body: Result<Json<By>, JsonRejection>,
 ) -> Result<Json<IncidentView>, Problem> {
     let by = who(changer, body)?;
-    change(&api, id, |incident| Event::Acknowledge { incident, by: by.into(), until: None }).await
+    change(&api, id, |incident| Event::Unacknowledge { incident, by: by.into() }).await
+}
+
+pub(super) async fn note(
+    State(api): State<Api>,
+    changer: Changer,
+    Path(id): Path<String>,
+    body: Result<Json<Noting>, JsonRejection>,
+) -> Result<Json<IncidentView>, Problem> {
+    let Noting { by, text } = said(body)?;
+    let by = signed(changer, by)?;
+    let text = text.trim();
+    if text.is_empty() || text.chars().count() > LONGEST_NOTE {
+        let detail = format!("`text` must have 1 to {LONGEST_NOTE} characters");
+        return Err(Problem::new(StatusCode::BAD_REQUEST, detail));
+    }
+    change(&api, id, |incident| Event::Note { incident, by: by.into(), text: text.into() }).await
+}
+
+pub(super) async fn check(
+    State(api): State<Api>,
+    changer: Changer,
+    Path((id, step)): Path<(String, usize)>,
+    body: Result<Json<Checking>, JsonRejection>,
+) -> Result<Json<IncidentView>, Problem> {
+    let Checking { by, done } = said(body)?;
+    let by = signed(changer, by)?;
+    if find(&api, &id).await?.checklist.len() <= step {
+        let detail = format!("the checklist of {id} has no step {step}; the first is 0");
+        return Err(Problem::new(StatusCode::NOT_FOUND, detail));
+    }
+    change(&api, id, |incident| Event::Check { incident, step, done, by: by.into() }).await
 }
 
 pub(super) async fn resolve(
@@ -117,13 +196,31 @@ async fn find(api: &Api, id: &str) -> Result<IncidentView, Problem> {
     found.ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, format!("there is no incident {id}")))
 }
 
-/// The token's name is whom a change is written down for; without a token people say who they are.
+/// The body, or what is wrong with it.
+fn said<T>(body: Result<Json<T>, JsonRejection>) -> Result<T, Problem> {
+    body.map(|Json(said)| said).map_err(|error| Problem::new(StatusCode::BAD_REQUEST, error.body_text()))
+}
+
 fn who(changer: Changer, body: Result<Json<By>, JsonRejection>) -> Result<String, Problem> {
-    let Json(said) = body.map_err(|error| Problem::new(StatusCode::BAD_REQUEST, error.body_text()))?;
-    let name = changer.name.or(said.by).unwrap_or_else(|| "api".into());
+    signed(changer, said(body)?.by)
+}
+
+/// The token's name is whom a change is written down for; without a token people say who they are.
+pub(super) fn signed(changer: Changer, by: Option<String>) -> Result<String, Problem> {
+    let name = changer.name.or(by).unwrap_or_else(|| "api".into());
     let name: String = name.trim().chars().filter(|c| !c.is_control()).collect();
     if name.is_empty() || name.chars().count() > LONGEST_NAME {
         return Err(Problem::new(StatusCode::BAD_REQUEST, "`by` must be a name of 1 to 100 characters"));
     }
     Ok(name)
+}
+
+/// When something that lasts so long from now on ends.
+fn ends(lasts: &str) -> Result<Timestamp, Problem> {
+    let wrong = || {
+        let detail = format!("`{lasts}` is no duration such as 30m, or too long");
+        Problem::new(StatusCode::BAD_REQUEST, detail)
+    };
+    let lasts = parse_duration(lasts).filter(|lasts| !lasts.is_zero()).ok_or_else(wrong)?;
+    clock::now().checked_add(lasts).map_err(|_| wrong())
 }

@@ -1,6 +1,8 @@
 //! The HTTP surface: health, metrics, incidents, scaling, configuration. Owns routes, wire types and who may change
 //! what; asks the core for everything it shows.
 
+pub mod callbacks;
+pub mod chart;
 mod configuration;
 mod guard;
 mod health;
@@ -8,6 +10,7 @@ mod incidents;
 mod page;
 mod problem;
 mod scaling;
+mod silences;
 mod view;
 
 use std::net::SocketAddr;
@@ -29,6 +32,7 @@ use crate::config::status::ReloadStatus;
 use crate::core::Core;
 use crate::telemetry::metrics::Metrics;
 
+use chart::DrawChart;
 use problem::Problem;
 
 /// The largest request body, in bytes.
@@ -54,13 +58,17 @@ pub struct Api {
     pub listen: SocketAddr,
     /// The file of API tokens.
     pub tokens_file: Option<PathBuf>,
+    /// What callbacks need of the configuration.
+    pub callbacks: callbacks::Callbacks,
+    /// Draws the chart of an incident.
+    pub draw_chart: DrawChart,
 }
 
 impl Api {
     /// All routes.
     pub fn router(self) -> Router {
         let nothing_inline = HeaderValue::from_static(
-            "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+            "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
         );
         Router::new()
             .route("/healthz", get(health::healthz))
@@ -69,15 +77,22 @@ impl Api {
             .route("/", get(page::overview))
             .route("/style.css", get(page::style))
             .route("/incidents/{id}", get(page::incident))
+            .route("/incidents/{id}/chart.png", get(chart::png))
             .route("/api/runbookd/v1/incidents", get(incidents::list))
             .route("/api/runbookd/v1/incidents/{id}", get(incidents::one))
             .route("/api/runbookd/v1/incidents/{id}/acknowledge", post(incidents::acknowledge))
+            .route("/api/runbookd/v1/incidents/{id}/unacknowledge", post(incidents::unacknowledge))
+            .route("/api/runbookd/v1/incidents/{id}/notes", post(incidents::note))
+            .route("/api/runbookd/v1/incidents/{id}/checklist/{step}", post(incidents::check))
             .route("/api/runbookd/v1/incidents/{id}/resolve", post(incidents::resolve))
+            .route("/api/runbookd/v1/silences", get(silences::list).post(silences::put))
+            .route("/api/runbookd/v1/silences/{id}", get(silences::one).delete(silences::expire))
             .route("/api/runbookd/v1/scaling", get(scaling::targets))
             .route("/api/runbookd/v1/config", get(configuration::status))
             .route("/api/runbookd/v1/config/reload", post(configuration::reload))
-            .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, "there is no such page") })
             .layer(RequestBodyLimitLayer::new(LARGEST_BODY))
+            .merge(callbacks::routes())
+            .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, "there is no such page") })
             .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, SLOWEST))
             .layer(CatchPanicLayer::new())
             .layer(SetResponseHeaderLayer::overriding(

@@ -9,7 +9,10 @@ use axum::response::{Html, IntoResponse, Response};
 use minijinja::Environment;
 use serde::Serialize;
 
+use crate::core::clock;
+use crate::domain::caption::caption;
 use crate::domain::name::IncidentId;
+use crate::engine::Engine;
 
 use super::Api;
 use super::problem::Problem;
@@ -59,6 +62,21 @@ pub(super) async fn overview(State(api): State<Api>) -> Result<Html<String>, Pro
     render("overview.html", &page)
 }
 
+#[derive(Serialize)]
+struct IncidentPage {
+    #[serde(flatten)]
+    view: IncidentView,
+    /// What the chart shows, where there is a query to draw.
+    chart: Option<String>,
+}
+
+fn chart_of(engine: &Engine, id: &IncidentId) -> Option<String> {
+    let now = clock::now();
+    let facts = engine.facts_of(id, now)?;
+    let lead = facts.lead.as_ref()?;
+    engine.plan().rules.rules.contains_key(&lead.rule).then(|| caption(&facts, now))
+}
+
 pub(super) async fn incident(
     State(api): State<Api>,
     Path(id): Path<String>,
@@ -66,11 +84,14 @@ pub(super) async fn incident(
     let wanted = IncidentId::from(id.as_str());
     let found = api
         .core
-        .ask(move |engine| engine.incident(&wanted).map(|it| IncidentView::new(engine, it, true)))
+        .ask(move |engine| {
+            let view = IncidentView::new(engine, engine.incident(&wanted)?, true);
+            Some(IncidentPage { view, chart: chart_of(engine, &wanted) })
+        })
         .await?;
-    let view =
+    let page =
         found.ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, format!("there is no incident {id}")))?;
-    render("incident.html", &view)
+    render("incident.html", &page)
 }
 
 pub(super) async fn style() -> Response {

@@ -4,6 +4,7 @@
 use serde::Serialize;
 
 use crate::core::clock;
+use crate::domain::diagnosis::{Ask, DiagnosisStep, Link};
 use crate::domain::headline::headline;
 use crate::domain::incident::{Happening, Incident, Member, TimelineEntry};
 use crate::domain::labels::Labels;
@@ -33,9 +34,22 @@ pub(super) struct IncidentView {
     pub(super) opened_at: String,
     pub(super) acknowledged_by: Option<String>,
     pub(super) resolved_at: Option<String>,
+    /// Why nobody is told of it, where that is so.
+    pub(super) held: Option<HoldView>,
     pub(super) checklist: Vec<ChecklistView>,
+    pub(super) links: Vec<LinkView>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) diagnosis: Option<Vec<DiagnosisView>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) timeline: Option<Vec<TimelineView>>,
+}
+
+/// Why nobody is told of an incident.
+#[derive(Debug, Serialize)]
+pub(super) struct HoldView {
+    pub(super) reason: &'static str,
+    pub(super) text: String,
+    pub(super) since: String,
 }
 
 /// An alert of an incident.
@@ -59,6 +73,31 @@ pub(super) struct ChecklistView {
     pub(super) text: String,
     pub(super) done_by: Option<String>,
     pub(super) done_at: Option<String>,
+}
+
+/// A page to look at.
+#[derive(Debug, Serialize)]
+pub(super) struct LinkView {
+    pub(super) name: String,
+    pub(super) url: String,
+}
+
+/// A step of the diagnosis.
+#[derive(Debug, Serialize)]
+pub(super) struct DiagnosisView {
+    pub(super) step: String,
+    pub(super) kind: &'static str,
+    pub(super) asked: Option<String>,
+    pub(super) asked_at: String,
+    /// `running`, `found`, or why nothing was found.
+    pub(super) outcome: &'static str,
+    pub(super) ended_at: Option<String>,
+    pub(super) took_seconds: Option<f64>,
+    /// What was found, or what was said about the failure, on one line.
+    pub(super) head: Option<String>,
+    pub(super) text: Option<String>,
+    /// Whether the text lacks something that did not fit.
+    pub(super) cut: bool,
 }
 
 /// A line of a timeline.
@@ -132,6 +171,11 @@ impl IncidentView {
             opened_at: incident.opened_at.to_string(),
             acknowledged_by: incident.acknowledged.as_ref().map(|ack| ack.by.to_string()),
             resolved_at: incident.resolved_at.map(|at| at.to_string()),
+            held: incident.held.as_ref().map(|hold| HoldView {
+                reason: hold.why.as_str(),
+                text: hold.why.to_string(),
+                since: hold.since.to_string(),
+            }),
             checklist: incident
                 .checklist
                 .iter()
@@ -141,6 +185,8 @@ impl IncidentView {
                     done_at: item.done.as_ref().map(|(_, at)| at.to_string()),
                 })
                 .collect(),
+            links: engine.links_of(incident).iter().map(LinkView::new).collect(),
+            diagnosis: with_timeline.then(|| incident.diagnosis.iter().map(DiagnosisView::new).collect()),
             timeline: with_timeline.then(|| incident.timeline.iter().map(TimelineView::new).collect()),
         }
     }
@@ -168,6 +214,36 @@ impl AlertView {
     }
 }
 
+impl LinkView {
+    fn new(link: &Link) -> Self {
+        Self { name: link.name.to_string(), url: link.url.to_string() }
+    }
+}
+
+impl DiagnosisView {
+    fn new(step: &DiagnosisStep) -> Self {
+        let finding = step.finding.as_ref();
+        let (outcome, head) = match finding.map(|finding| &finding.outcome) {
+            None => ("running", None),
+            Some(Ok(found)) => ("found", Some(found.head.to_string())),
+            Some(Err(failed)) => (failed.why.as_str(), Some(failed.detail.to_string())),
+        };
+        let found = finding.and_then(|finding| finding.outcome.as_ref().ok());
+        Self {
+            step: step.step.to_string(),
+            kind: step.kind.as_str(),
+            asked: step.ask.as_ref().map(Ask::words),
+            asked_at: step.asked_at.to_string(),
+            outcome,
+            ended_at: finding.map(|finding| finding.at.to_string()),
+            took_seconds: finding.map(|finding| finding.took.as_secs_f64()),
+            head,
+            text: found.map(|found| found.text.to_string()),
+            cut: found.is_some_and(|found| found.cut),
+        }
+    }
+}
+
 impl TimelineView {
     pub(super) fn new(entry: &TimelineEntry) -> Self {
         let (what, text) = words(&entry.what);
@@ -190,6 +266,10 @@ fn words(what: &Happening) -> (&'static str, String) {
         Happening::Noted { text } => ("noted", text.to_string()),
         Happening::Ticked { step, done } => {
             ("ticked", format!("{step}: {}", if *done { "done" } else { "to be done again" }))
+        }
+        Happening::Diagnosed { step, found: true, text } => ("diagnosed", format!("{step}: {text}")),
+        Happening::Diagnosed { step, found: false, text } => {
+            ("diagnosed", format!("{step}: nothing found, {text}"))
         }
         Happening::Queued { channel, event, revision } => {
             ("queued", format!("{event} for {channel}, revision {revision}"))
@@ -218,6 +298,12 @@ fn words(what: &Happening) -> (&'static str, String) {
             ("escalation_exhausted", "nobody took it and nobody is left to wake".into())
         }
         Happening::PassedOn { from, to } => ("passed_on", format!("{from} failed, so {to} is told")),
+        Happening::Held { why, event: Some(event) } => ("held", format!("{event} is not told: {why}")),
+        Happening::Held { why, event: None } => ("held", why.to_string()),
+        Happening::Released { why } => ("released", why.ended().into()),
+        Happening::SilenceEnding { at, .. } => {
+            ("silence_ending", format!("the silence ends at {}", at.strftime("%H:%M UTC")))
+        }
         Happening::Scaling { axis, text, .. } => ("scaling", format!("{axis}: {text}")),
         Happening::NotScaled { text, .. } => ("not_scaled", text.to_string()),
         Happening::Resolved => ("resolved", "it is over".into()),

@@ -82,6 +82,8 @@ codes! {
     UnknownIncidentType => "unknown-incident-type",
     /// An alert response that does not exist.
     UnknownResponse => "unknown-response",
+    /// A time interval that does not exist.
+    UnknownInterval => "unknown-time-interval",
     /// A channel that is not configured.
     UnknownChannel => "unknown-channel",
     /// A role without a contact.
@@ -90,6 +92,10 @@ codes! {
     UnknownPlaceholder => "unknown-placeholder",
     /// A template that cannot be read.
     BadTemplate => "bad-template",
+    /// Not a matcher, or not one that can be used.
+    BadMatcher => "bad-matcher",
+    /// A time, a day or a place that cannot be read.
+    BadTime => "bad-time",
     /// Not `PromQL`.
     BadPromql => "bad-promql",
     /// `PromQL` that only the server can check.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::domain::diagnosis::Link;
 use crate::domain::incident::IncidentType;
 use crate::domain::name::{ChannelName, IncidentTypeName};
 use crate::domain::notice::Communication;
@@ -49,6 +50,12 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// The diagnostic tools that have a link.
+    pub fn links(&self) -> Vec<Link> {
+        let tools = self.diagnostic_tools.iter();
+        tools.filter_map(|tool| Some(Link { name: tool.name.clone(), url: tool.link.clone()? })).collect()
+    }
+
     /// The contact behind a role or a contact's key, whatever the case of its letters.
     pub fn contact(&self, role: &str) -> Option<&Contact> {
         contact(&self.contacts, role)
@@ -115,6 +122,8 @@ pub struct HeartbeatSettings {
 pub enum ChannelSettings {
     /// A Slack incoming webhook.
     Slack(SlackSettings),
+    /// A Slack app that posts by bot token.
+    SlackBot(SlackBotSettings),
     /// A mail server.
     Email(EmailSettings),
     /// `PagerDuty`'s Events API v2.
@@ -127,7 +136,7 @@ impl ChannelSettings {
     /// The word used in files and metrics.
     pub fn kind(&self) -> &'static str {
         match self {
-            Self::Slack(_) => "slack",
+            Self::Slack(_) | Self::SlackBot(_) => "slack",
             Self::Email(_) => "email",
             Self::PagerDuty(_) => "pagerduty",
             Self::Webhook(_) => "webhook",
@@ -140,6 +149,32 @@ impl ChannelSettings {
 pub struct SlackSettings {
     /// The webhook's URL.
     pub webhook_url: SecretSource,
+}
+
+/// A Slack app: posts by bot token, edits what it posted, and is clicked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SlackBotSettings {
+    /// The bot's token.
+    pub bot_token: SecretSource,
+    /// Where to: a channel's id (`C0123456789`) or its name.
+    pub channel: Arc<str>,
+    /// The base of the Web API, without a trailing slash: `https://slack.com` unless a proxy stands between.
+    pub api_url: Arc<str>,
+    /// What clicks are signed with, the newest first; without one there are no buttons that act.
+    pub signing_secrets: Vec<SecretSource>,
+    /// Whose clicks count.
+    pub allow: SlackAllow,
+    /// Who a Slack user is, by user id.
+    pub users: BTreeMap<Arc<str>, Arc<str>>,
+}
+
+/// Whose clicks count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SlackAllow {
+    /// Everybody who can see the channel.
+    Channel,
+    /// Only people whom `users` names.
+    Mapped,
 }
 
 /// A mail server.
@@ -177,8 +212,11 @@ pub enum SmtpTls {
 /// `PagerDuty`'s Events API v2.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PagerDutySettings {
-    /// The integration's routing key.
+    /// The integration's routing key; earlier ones may stand below it, one a line, so that what they opened can be
+    /// closed.
     pub routing_key: SecretSource,
+    /// What its webhooks are signed with, the newest first; without one none is taken.
+    pub webhook_secrets: Vec<SecretSource>,
     /// The endpoint: `https://events.pagerduty.com` unless a proxy stands between.
     pub url: Arc<str>,
 }

@@ -1,24 +1,29 @@
-//! The core loop: one thread that owns the engine and the store. Takes events in order, commits what they changed,
-//! and only then hands out the effects.
+//! The core loop: one thread that owns the engine, beside one that owns the store. Takes events in order, commits what
+//! they changed, and only then hands out the effects.
 //!
 //! Events that wait together are committed together, so a storm costs few syncs.
 
 pub mod clock;
+mod committer;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::domain::Timestamp;
 use crate::domain::notice::{Attempt, DeliveryReason, NoticeEvent};
 use crate::domain::scaling::ClusterFailure;
+use crate::domain::trouble::Trouble;
 use crate::engine::Engine;
 use crate::engine::effect::Effect;
 use crate::engine::event::Event;
-use crate::store::Store;
-use crate::telemetry::metrics::{Metrics, OutcomeLabels};
+use crate::store::{Finding, Store, StoreError};
+use crate::telemetry::metrics::{FindingLabels, Metrics, OutcomeLabels};
 use crate::telemetry::narrate::narrate;
+
+use committer::{Answer, Committer, Job, PATIENCE};
 
 /// The most events in one commit: enough to amortise the sync, few enough to keep the delay small.
 const BATCH: usize = 256;
@@ -30,6 +35,8 @@ type Question = Box<dyn FnOnce(&Engine) + Send>;
 
 enum Input {
     Event(Box<Event>),
+    /// The same, from somebody who waits for the commit.
+    Confirm(Box<Event>, oneshot::Sender<bool>),
     Ask(Question),
 }
 
@@ -64,13 +71,25 @@ impl Core {
     pub fn start(
         engine: Engine,
         resumed: Vec<Effect>,
-        store: Store,
+        mut store: Store,
         metrics: Arc<Metrics>,
     ) -> std::io::Result<Started> {
         let (inputs, waiting) = mpsc::channel(WAITING);
         let (effects, out) = mpsc::unbounded_channel();
         let (wake, wakes) = watch::channel(None);
-        let worker = Worker { engine, store, metrics, effects, wake, failing: false };
+        let (findings, is_tight) = (store.take_findings(), store.is_tight());
+        let mut worker = Worker {
+            engine,
+            committer: Committer::start(store)?,
+            metrics,
+            effects,
+            wake,
+            failing: false,
+            is_tight: false,
+            troubles: Vec::new(),
+        };
+        // What the store noticed at the start is known before anything is done.
+        worker.hear(&findings, is_tight);
         let thread =
             std::thread::Builder::new().name("core".into()).spawn(move || worker.run(resumed, waiting))?;
         Ok(Started { core: Self { inputs }, effects: out, wakes, thread })
@@ -84,6 +103,14 @@ impl Core {
     /// Hands in an event.
     pub async fn send(&self, event: Event) -> Result<(), Stopped> {
         self.inputs.send(Input::Event(Box::new(event))).await.map_err(|_| Stopped)
+    }
+
+    /// Hands in an event and waits until it is committed; `false` where that failed: then it is decided and lives in
+    /// memory only. For whoever must not answer before.
+    pub async fn confirm(&self, event: Event) -> Result<bool, Stopped> {
+        let (reply, answer) = oneshot::channel();
+        self.inputs.send(Input::Confirm(Box::new(event), reply)).await.map_err(|_| Stopped)?;
+        answer.await.map_err(|_| Stopped)
     }
 
     /// Asks the engine something, after everything handed in before.
@@ -103,27 +130,43 @@ impl Core {
 
 struct Worker {
     engine: Engine,
-    store: Store,
+    committer: Committer,
     metrics: Arc<Metrics>,
     effects: mpsc::UnboundedSender<Effect>,
     wake: watch::Sender<Option<Timestamp>>,
+    /// Whether the store fails.
     failing: bool,
+    /// Whether its disk is full.
+    is_tight: bool,
+    /// What the store's state has to tell people, until the engine knows it.
+    troubles: Vec<Event>,
 }
 
 impl Worker {
     fn run(mut self, resumed: Vec<Effect>, mut waiting: mpsc::Receiver<Input>) {
+        // The daemon before this one may have died between a trouble and its end.
+        if !self.failing {
+            self.troubles.push(Event::Trouble { trouble: Trouble::StoreFailing, detail: None });
+        }
+        if !self.is_tight {
+            self.troubles.push(Event::Trouble { trouble: Trouble::StoreFull, detail: None });
+        }
         // A restore decides too: the plan may have changed while nothing ran.
-        let committed = self.commit();
-        self.hand_out(resumed, committed);
+        self.settle(resumed);
         while let Some(first) = waiting.blocking_recv() {
             let mut effects = Vec::new();
             let mut questions = Vec::new();
+            let mut confirmations = Vec::new();
             let mut next = Some(first);
             let mut taken = 0;
             while let Some(input) = next.take() {
                 taken += 1;
                 match input {
                     Input::Event(event) => effects.extend(self.engine.on(*event, clock::now())),
+                    Input::Confirm(event, reply) => {
+                        effects.extend(self.engine.on(*event, clock::now()));
+                        confirmations.push(reply);
+                    }
                     Input::Ask(question) => {
                         questions.push(question);
                         // A question is answered from committed state, so it ends the batch.
@@ -134,13 +177,32 @@ impl Worker {
                     next = waiting.try_recv().ok();
                 }
             }
-            let committed = self.commit();
-            self.hand_out(effects, committed);
+            let committed = self.settle(effects);
+            for reply in confirmations {
+                // Whoever waited may have gone away meanwhile.
+                let _ = reply.send(committed);
+            }
             for question in questions {
                 question(&self.engine);
             }
         }
-        self.commit();
+        self.settle(Vec::new());
+        self.committer.close();
+    }
+
+    /// Commits what was decided and hands out what is to be done. What the commit says about the store may be a
+    /// trouble, which is decided on, committed and handed out likewise. Says whether all of it is on record.
+    fn settle(&mut self, mut effects: Vec<Effect>) -> bool {
+        let mut committed = self.commit();
+        let troubles = std::mem::take(&mut self.troubles);
+        if !troubles.is_empty() {
+            for trouble in troubles {
+                effects.extend(self.engine.on(trouble, clock::now()));
+            }
+            committed = self.commit();
+        }
+        self.hand_out(effects, committed);
+        committed
     }
 
     /// Without a commit people are paged all the same. The heart does not beat, and the cluster is not written to: a step that is nowhere on record
@@ -150,7 +212,7 @@ impl Worker {
             let needs_record = |effect: &mut Effect| match effect {
                 Effect::Write(_) => true,
                 Effect::Deliver(notice) => notice.event == NoticeEvent::Heartbeat,
-                Effect::Look(_) => false,
+                Effect::Look(_) | Effect::Diagnose(_) => false,
             };
             let held: Vec<Effect> = effects.extract_if(.., needs_record).collect();
             for effect in held {
@@ -166,7 +228,7 @@ impl Worker {
                             retry_after: None,
                         },
                     },
-                    Effect::Look(_) => continue,
+                    Effect::Look(_) | Effect::Diagnose(_) => continue,
                 };
                 effects.extend(self.engine.on(answer, clock::now()));
             }
@@ -182,32 +244,90 @@ impl Worker {
     /// Commits what changed; says whether everything decided so far is on record.
     ///
     /// A failing store stops nobody from being paged: the engine goes on in memory and the changes are committed with
-    /// the next ones.
+    /// the next ones. Neither does one that hangs: what it was given is answered for later.
     fn commit(&mut self) -> bool {
         for report in self.engine.take_reports() {
             narrate(&report, &self.metrics);
         }
+        if self.committer.is_busy()
+            && let Some(answer) = self.committer.answer(Duration::ZERO)
+        {
+            self.take_answer(answer);
+        }
         let changes = self.engine.take_changes();
-        if changes.is_empty() {
+        let is_all_on_record = changes.is_empty();
+        if self.committer.is_busy() {
+            self.engine.give_back(changes);
+            return is_all_on_record;
+        }
+        if is_all_on_record && !self.failing {
             return true;
         }
-        let committed = match self.store.commit(&changes) {
+        let mut answer = self.committer.commit(Job::Changes(changes));
+        if let Some(Answer { outcome: Err(StoreError::Behind), findings, is_tight, .. }) = &answer {
+            self.hear(findings, *is_tight);
+            answer = self.committer.commit(Job::Everything(self.engine.everything()));
+        }
+        if let Some(answer) = answer {
+            return self.take_answer(answer) || is_all_on_record;
+        }
+        self.fails(&format!("a commit takes longer than {PATIENCE:?}"));
+        is_all_on_record
+    }
+
+    /// Takes what came of a commit; says whether it is on record.
+    fn take_answer(&mut self, answer: Answer) -> bool {
+        let Answer { changes, outcome, findings, is_tight, took } = answer;
+        self.hear(&findings, is_tight);
+        if !changes.is_empty() {
+            self.metrics.store_commit.observe(took.as_secs_f64());
+            let outcome = if outcome.is_ok() { "committed" } else { "failed" };
+            self.metrics.store_commits.get_or_create(&OutcomeLabels { outcome }).inc();
+        }
+        match outcome {
             Ok(()) => {
                 if std::mem::take(&mut self.failing) {
                     info!("the store works again");
+                    self.metrics.store_failing.set(0);
+                    self.troubles.push(Event::Trouble { trouble: Trouble::StoreFailing, detail: None });
                 }
                 true
             }
             Err(error) => {
-                if !std::mem::replace(&mut self.failing, true) {
-                    error!(%error, "the store failed; going on from memory");
-                }
                 self.engine.give_back(changes);
+                self.fails(&error.to_string());
                 false
             }
-        };
-        let outcome = if committed { "committed" } else { "failed" };
-        self.metrics.store_commits.get_or_create(&OutcomeLabels { outcome }).inc();
-        committed
+        }
+    }
+
+    /// Tells once that the store fails.
+    fn fails(&mut self, detail: &str) {
+        if !std::mem::replace(&mut self.failing, true) {
+            error!(error = detail, "the store failed; going on from memory");
+            self.metrics.store_failing.set(1);
+            let detail = Some(detail.into());
+            self.troubles.push(Event::Trouble { trouble: Trouble::StoreFailing, detail });
+        }
+    }
+
+    /// Takes what the store noticed about itself: to the log, to the metrics, and to people.
+    fn hear(&mut self, findings: &[Finding], is_tight: bool) {
+        if std::mem::replace(&mut self.is_tight, is_tight) != is_tight {
+            let detail = is_tight.then(|| "the room kept for that is given up".into());
+            self.troubles.push(Event::Trouble { trouble: Trouble::StoreFull, detail });
+        }
+        for finding in findings {
+            let code = finding.code();
+            warn!(code, forgot = finding.forgot(), %finding, "the store noticed something");
+            self.metrics.store_findings.get_or_create(&FindingLabels { finding: code }).inc();
+            if matches!(finding, Finding::InMemory { .. }) {
+                self.fails(&finding.to_string());
+            }
+            if finding.forgot() || !matches!(finding, Finding::InMemory { .. }) {
+                let detail = Some(finding.to_string().into());
+                self.troubles.push(Event::Trouble { trouble: Trouble::StoreForgot, detail });
+            }
+        }
     }
 }

@@ -27,7 +27,10 @@ use crate::engine::state::State;
 use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
 
+use super::callbacks::callbacks;
+use super::charts::Charts;
 use super::deliver::Delivery;
+use super::diagnose::Diagnosis;
 use super::observe::observe;
 use super::reload::{Folders, Reloader};
 use super::running::Running;
@@ -91,14 +94,18 @@ impl Daemon {
         let Started { core, effects, wakes, thread: core_thread } =
             Core::start(engine, resumed, store, metrics.clone()).context("cannot start the core thread")?;
         let tokens_file = settings.api_tokens_file.clone();
+        let watched = settings.heartbeat.is_some();
         let (rules, queries) = (running.plan.rules.rules.len(), running.plan.rules.queries.len());
         let (current, configured) = watch::channel(running);
 
         let delivery =
             Delivery::new(configured.clone(), core.clone(), metrics.clone(), stop.clone(), tasks.clone());
         let scaling = Scaling::new(configured.clone(), core.clone(), stop.clone(), tasks.clone());
-        tasks.spawn(perform(effects, delivery, scaling, stop.clone()));
-        tasks.spawn(observe(configured, core.clone(), metrics.clone(), stop.clone()));
+        let diagnosis =
+            Diagnosis::new(configured.clone(), scaling.cluster(), core.clone(), stop.clone(), tasks.clone());
+        tasks.spawn(perform(effects, delivery, diagnosis, scaling, stop.clone()));
+        let draw_chart = Charts::new(configured.clone()).into_drawing();
+        tasks.spawn(observe(configured.clone(), core.clone(), metrics.clone(), stop.clone()));
         tasks.spawn(tick(core.clone(), wakes, stop.clone()));
 
         let reloader = Reloader::new(options.folders, fingerprint, current, core.clone(), metrics.clone());
@@ -114,6 +121,8 @@ impl Daemon {
             stopping: stopping.clone(),
             listen: address,
             tokens_file,
+            callbacks: callbacks(configured, &tasks, stop.clone()),
+            draw_chart,
         };
         let stopped = stop.clone();
         tasks.spawn(async move {
@@ -123,6 +132,9 @@ impl Daemon {
                 error!(%error, "the HTTP server failed");
             }
         });
+        if !watched {
+            warn!("no `heartbeat` is configured: nobody outside notices when this daemon is gone");
+        }
         info!(%address, rules, queries, "runbookd is running");
         Ok(Self { address, stop, tasks, core, core_thread, stopping, reload_now })
     }
@@ -163,7 +175,8 @@ impl Daemon {
     }
 }
 
-/// A store that cannot be opened stops the start: running on an empty one would forget what people were told.
+/// Only a file that is somebody else's stops the start. What else is wrong with the store is told by the core, which
+/// goes on from memory and tries again with each commit: a page is worth more than its record.
 fn open_store(settings: &StoreSettings) -> anyhow::Result<(Store, crate::store::Committed)> {
     Store::open(settings).context("cannot open the store")
 }
@@ -172,11 +185,13 @@ fn open_store(settings: &StoreSettings) -> anyhow::Result<(Store, crate::store::
 async fn perform(
     mut effects: mpsc::UnboundedReceiver<Effect>,
     delivery: Delivery,
+    diagnosis: Diagnosis,
     mut scaling: Scaling,
     stop: CancellationToken,
 ) {
     let mut act = |effect| match effect {
         Effect::Deliver(notice) => delivery.attempt(*notice),
+        Effect::Diagnose(run) => diagnosis.begin(*run),
         Effect::Look(target) => scaling.look(target),
         Effect::Write(action) => scaling.write(action),
     };

@@ -13,8 +13,10 @@ use crate::core::Core;
 use crate::core::clock;
 use crate::domain::notice::{Attempt, DeliveryReason, Notice};
 use crate::engine::event::Event;
+use crate::notify::channels::Channels;
 use crate::telemetry::metrics::{ChannelLabels, Metrics, NoticeLabels};
 
+use super::charts::Charts;
 use super::running::Running;
 
 /// How long an attempt in flight may take once the daemon stops.
@@ -29,6 +31,7 @@ pub struct Delivery {
     running: watch::Receiver<Arc<Running>>,
     core: Core,
     metrics: Arc<Metrics>,
+    charts: Arc<Charts>,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -42,7 +45,8 @@ impl Delivery {
         stop: CancellationToken,
         tasks: TaskTracker,
     ) -> Self {
-        Self { running, core, metrics, stop, tasks }
+        let charts = Arc::new(Charts::new(running.clone()));
+        Self { running, core, metrics, charts, stop, tasks }
     }
 
     /// Begins one attempt; the engine hears of its end. How many there are at once is bounded by the engine's lanes.
@@ -54,7 +58,7 @@ impl Delivery {
     async fn deliver(self, notice: Notice) {
         let channels = self.running.borrow().channels.clone();
         let attempt = tokio::select! {
-            attempt = tokio::time::timeout(ATTEMPT_WITHIN, channels.deliver(&notice)) => attempt,
+            attempt = tokio::time::timeout(ATTEMPT_WITHIN, self.attempt_by(&channels, &notice)) => attempt,
             // A receiver that hangs must not hold up the stop; the outbox has the notice.
             () = patience_over(&self.stop) => return,
         };
@@ -66,6 +70,12 @@ impl Delivery {
         self.count(&notice, &attempt);
         // The core only goes away when the daemon stops; the outbox has the notice.
         let _ = self.core.send(Event::Attempted { notice: notice.id, attempt }).await;
+    }
+
+    /// With a chart where the channel shows one and it is there in time.
+    async fn attempt_by(&self, channels: &Channels, notice: &Notice) -> Attempt {
+        let chart = if channels.shows_charts(notice) { self.charts.of_notice(notice).await } else { None };
+        channels.deliver_with(notice, chart.as_deref()).await
     }
 
     fn count(&self, notice: &Notice, attempt: &Attempt) {

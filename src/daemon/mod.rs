@@ -2,7 +2,10 @@
 //! them. Owns the composition and nothing else.
 
 pub mod app;
+mod callbacks;
+pub mod charts;
 pub mod deliver;
+pub mod diagnose;
 pub mod observe;
 pub mod reload;
 pub mod running;

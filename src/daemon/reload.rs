@@ -19,6 +19,9 @@ use crate::config::status::ReloadStatus;
 use crate::config::{Sources, parse};
 use crate::core::Core;
 use crate::core::clock;
+use crate::domain::Timestamp;
+use crate::domain::alert::has_passed;
+use crate::domain::trouble::Trouble;
 use crate::engine::event::Event;
 use crate::telemetry::metrics::{Metrics, OutcomeLabels};
 
@@ -26,6 +29,9 @@ use super::running::Running;
 
 /// How long the files must be quiet before they are read: editors and kubelets write in several steps.
 const QUIET: Duration = Duration::from_millis(300);
+
+/// How long a configuration may stay refused before people are told.
+const COMPLAIN_AFTER: Duration = Duration::from_secs(5 * 60);
 
 /// Where the configuration comes from.
 #[derive(Debug, Clone)]
@@ -44,6 +50,8 @@ pub struct Reloader {
     core: Core,
     metrics: Arc<Metrics>,
     status: Arc<Mutex<ReloadStatus>>,
+    /// Since when every configuration has been refused, and what was wrong with the first.
+    refused: Option<(Timestamp, Arc<str>)>,
 }
 
 impl Reloader {
@@ -59,7 +67,7 @@ impl Reloader {
         metrics.last_reload_successful.set(1);
         metrics.last_reload_timestamp.set(at.as_duration().as_secs_f64());
         let status = Arc::new(Mutex::new(ReloadStatus { taken: true, at, diagnostics: "".into() }));
-        Self { folders, fingerprint, current, core, metrics, status }
+        Self { folders, fingerprint, current, core, metrics, status, refused: None }
     }
 
     /// How the last reload went, for the surfaces.
@@ -85,6 +93,17 @@ impl Reloader {
                 settle(&mut hints).await;
             }
             self.reload(forced).await;
+            self.complain().await;
+        }
+    }
+
+    /// A configuration that stays refused is an incident: what people wrote does not count, and they may not know.
+    async fn complain(&self) {
+        let Some((since, wrong)) = &self.refused else { return };
+        if has_passed(*since, COMPLAIN_AFTER, clock::now()) {
+            let trouble = Event::Trouble { trouble: Trouble::ConfigRefused, detail: Some(wrong.clone()) };
+            // The core only goes away when the daemon stops.
+            let _ = self.core.send(trouble).await;
         }
     }
 
@@ -114,10 +133,15 @@ impl Reloader {
         }
     }
 
-    async fn take(&self, running: Running) {
+    async fn take(&mut self, running: Running) {
         let running = Arc::new(running);
         // The engine first: observations of new queries must find their rules.
         if self.core.send(Event::Reloaded(running.plan.clone())).await.is_err() {
+            return;
+        }
+        self.refused = None;
+        let over = Event::Trouble { trouble: Trouble::ConfigRefused, detail: None };
+        if self.core.send(over).await.is_err() {
             return;
         }
         let rules = running.plan.rules.rules.len();
@@ -126,7 +150,9 @@ impl Reloader {
         info!(rules, "configuration reloaded");
     }
 
-    fn refuse(&self, diagnostics: String) {
+    fn refuse(&mut self, diagnostics: String) {
+        let first = diagnostics.lines().next().unwrap_or_default();
+        self.refused.get_or_insert_with(|| (clock::now(), first.into()));
         error!("configuration refused; the last good one goes on\n{diagnostics}");
         self.note(false, diagnostics);
     }

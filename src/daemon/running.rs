@@ -15,6 +15,7 @@ use crate::domain::rule::RuleSet;
 use crate::engine::heartbeat::HEARTBEAT;
 use crate::engine::plan::Plan;
 use crate::notify::channels::Channels;
+use crate::probe::{AllowedHosts, Probe};
 use crate::prometheus::{Prometheus, Schedule};
 
 /// Everything made from one configuration.
@@ -29,6 +30,8 @@ pub struct Running {
     pub schedule: Schedule,
     /// How many rules read each query.
     pub readers: BTreeMap<QueryId, u64>,
+    /// The way to the hosts that rule files may reach.
+    pub probe: Probe,
     /// The ways to people.
     pub channels: Arc<Channels>,
 }
@@ -46,6 +49,8 @@ impl Running {
             Some(heartbeat) => channels.with_heartbeat(HEARTBEAT.into(), heartbeat.clone()),
             None => channels,
         };
+        let probe = Probe::new(AllowedHosts::new(&settings.allowed_hosts))
+            .context("cannot set up the client of diagnosis steps")?;
         let schedule = Schedule::new(rules.queries.values().map(|query| (&query.id, query.interval)), 0);
         let mut readers = BTreeMap::new();
         for rule in rules.rules.values() {
@@ -58,6 +63,7 @@ impl Running {
             prometheus: Arc::new(prometheus),
             schedule,
             readers,
+            probe,
             channels: Arc::new(channels),
         })
     }
@@ -67,7 +73,9 @@ impl Running {
 pub fn plan(settings: &Settings, rules: RuleSet) -> Plan {
     let policy = |channel: &ChannelSettings| match channel {
         // One message a second and channel: https://docs.slack.dev/apis/web-api/rate-limits
-        ChannelSettings::Slack(_) => LanePolicy { lanes: 1, pace: Duration::from_secs(1), digests: true },
+        ChannelSettings::Slack(_) | ChannelSettings::SlackBot(_) => {
+            LanePolicy { lanes: 1, pace: Duration::from_secs(1), digests: true }
+        }
         ChannelSettings::Email(_) => LanePolicy { lanes: 2, pace: Duration::ZERO, digests: true },
         ChannelSettings::PagerDuty(_) => LanePolicy { lanes: 4, pace: Duration::ZERO, digests: false },
         ChannelSettings::Webhook(_) => LanePolicy { lanes: 8, pace: Duration::ZERO, digests: false },
@@ -85,6 +93,7 @@ pub fn plan(settings: &Settings, rules: RuleSet) -> Plan {
         escalations: escalations.collect(),
         heartbeat: settings.heartbeat.as_ref().map(|heartbeat| heartbeat.every),
         blind_after: settings.evaluation.blind_after,
+        tools: settings.links(),
         scaling: settings.kubernetes_mode,
     }
 }

@@ -50,6 +50,11 @@ impl Scaling {
         Self { running, cluster: Arc::default(), core, lanes: HashMap::new(), stop, tasks }
     }
 
+    /// The connection, for others who look at the same cluster.
+    pub fn cluster(&self) -> Arc<OnceCell<Cluster>> {
+        self.cluster.clone()
+    }
+
     /// Looks at a target.
     pub fn look(&mut self, target: TargetId) {
         let lane = self.lane(target);

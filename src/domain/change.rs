@@ -4,9 +4,10 @@
 use super::Timestamp;
 use super::alert::{Alert, AlertKey};
 use super::incident::Incident;
-use super::name::{ActionId, IncidentId, NoticeId, TargetId};
+use super::name::{ActionId, IncidentId, NoticeId, SilenceId, TargetId};
 use super::notice::Notice;
 use super::scaling::{Axis, ScalingAction};
+use super::silence::Silence;
 
 /// A piece of state that changed and must be committed before the effects are performed. `None` deletes.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,6 +22,8 @@ pub enum Change {
     Action(ActionId, Option<Box<ScalingAction>>),
     /// The end of a cooldown.
     Cooldown(TargetId, Axis, Option<Timestamp>),
+    /// A silence.
+    Silence(SilenceId, Option<Box<Silence>>),
     /// How many incidents were numbered on a day (`20261123`).
     Numbered(u32, u32),
 }

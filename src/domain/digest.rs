@@ -70,11 +70,14 @@ impl Digest {
     pub fn headline(&self) -> String {
         let over = self.rows.iter().filter(|row| row.is_over()).count();
         let total = self.rows.len();
-        let span = between(self.span.0, self.span.1);
+        let span = match between(self.span.0, self.span.1) {
+            nothing if nothing == "0s" => "at once".to_owned(),
+            span => format!("in {span}"),
+        };
         let mut line = if over == total {
-            format!("RESOLVED {total} INCIDENTS in {span}")
+            format!("RESOLVED {total} INCIDENTS {span}")
         } else {
-            format!("{total} INCIDENTS in {span}")
+            format!("{total} INCIDENTS {span}")
         };
         if let Some((name, value, count)) = self.shared() {
             let pair = format!("{}={}", shortened(&one_line(name), 20), shortened(&one_line(value), 30));
@@ -109,13 +112,13 @@ impl Digest {
                 *counted.entry(pair).or_insert(0) += 1;
             }
         }
-        // Of equal counts the first in the alphabet, so that equal digests read equal; the alert's own name says
-        // least, because it stands in every row anyway.
+        counted.retain(|_, count| *count > 1 && *count * 2 > self.rows.len());
+        // The alert's own name says least, because most storms are of one alert. Of equal counts the first in the
+        // alphabet, so that equal digests read equal.
         let best = counted.into_iter().max_by_key(|((name, value), count)| {
-            (*count, *name != "alertname", std::cmp::Reverse((*name, *value)))
+            (*name != "alertname", *count, std::cmp::Reverse((*name, *value)))
         });
-        best.filter(|(_, count)| *count > 1 && *count * 2 > self.rows.len())
-            .map(|((name, value), count)| (name, value, count))
+        best.map(|((name, value), count)| (name, value, count))
     }
 }
 

@@ -163,8 +163,9 @@ impl Line<'_> {
             NoticeEvent::StatusUpdate => {
                 let since = clock(facts.opened_at);
                 let next = match facts.next_steps.first().filter(|_| self.detail == Detail::Whole) {
-                    Some(step) => format!(" · next: {}", one_line(step)),
-                    None => String::new(),
+                    // What is new says more than what is still to be done.
+                    Some(step) if did.is_empty() => format!(" · next: {}", one_line(step)),
+                    Some(_) | None => did,
                 };
                 format!("{severity} {subject}: {what}{limit} · since {since}{next}")
             }
@@ -206,7 +207,7 @@ impl Line<'_> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use proptest::prelude::*;
 
     use super::*;
@@ -219,7 +220,8 @@ mod tests {
         text.parse().unwrap()
     }
 
-    fn facts() -> Facts {
+    /// The story's facts.
+    pub(in crate::domain) fn facts() -> Facts {
         Facts {
             incident_id: "INC-20261123-0007".into(),
             uid: "3f2a".into(),
@@ -227,6 +229,7 @@ mod tests {
             severity: Severity::Critical,
             state: IncidentState::Open,
             acknowledged_by: None,
+            acknowledged_in: None,
             subject: Labels::new([("service", "checkout")]),
             subject_name: "checkout".into(),
             opened_by: "cpu_usage".into(),
@@ -245,8 +248,11 @@ mod tests {
             did: Some("scaling 4 → 6".into()),
             labels: Labels::empty(),
             runbook_url: None,
+            diagnosis: Vec::new(),
+            links: Vec::new(),
             pages: 1,
             opened_revision: 1,
+            lead: None,
         }
     }
 
@@ -278,11 +284,17 @@ mod tests {
                 "SCALED checkout: 4 → 6 · verified by 03:17 UTC",
                 "NOT SCALED checkout: scaling 4 → 6",
                 "ACK checkout by Ana · CPU still 95 % (limit 90 %)",
-                "CRITICAL checkout: CPU 95 % (limit 90 %) · since 03:11 UTC · next: Roll back",
+                "CRITICAL checkout: CPU 95 % (limit 90 %) · since 03:11 UTC · scaling 4 → 6",
                 "RESOLVED checkout: CPU 95 % · lasted 22m · scaling 4 → 6",
                 "CRITICAL again checkout: CPU 95 % (limit 90 %) · scaling 4 → 6",
             ]
         );
+    }
+
+    #[test]
+    fn an_update_without_news_says_what_is_to_be_done_next() {
+        let quiet = headline(&NoticeEvent::StatusUpdate, &Facts { did: None, ..facts() });
+        assert_eq!(quiet, "CRITICAL checkout: CPU 95 % (limit 90 %) · since 03:11 UTC · next: Roll back");
     }
 
     #[test]

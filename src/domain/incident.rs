@@ -1,6 +1,6 @@
 //! Incidents: what people work on. Owns the life cycle and the timeline; sends nothing and scales nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,14 +9,17 @@ use serde::{Deserialize, Serialize};
 
 use super::Timestamp;
 use super::alert::{AlertKey, has_passed};
+use super::diagnosis::DiagnosisStep;
 use super::escalation::Escalation;
 use super::labels::{Fnv, Labels};
-use super::name::{ActionId, ChannelName, IncidentId, IncidentTypeName};
-use super::notice::{NoticeEvent, Receipt, Recipients};
+use super::matcher::{MatchOp, Matcher, Matchers};
+use super::name::{ActionId, ChannelName, IncidentId, IncidentTypeName, SilenceId};
+use super::notice::{NoticeEvent, Origin, Receipt, Recipients};
 use super::quantity::Unit;
 use super::response::ChecklistItem;
 use super::scaling::Axis;
 use super::severity::Severity;
+use super::suppression::{Hold, Suppression};
 
 /// How long after its resolution a re-fire reopens an incident instead of opening another.
 pub const REOPEN_WITHIN: Duration = Duration::from_secs(10 * 60);
@@ -132,6 +135,9 @@ pub struct Acknowledgement {
     /// When it ends unless it is renewed: then the incident is nobody's again.
     #[serde(default)]
     pub until: Option<Timestamp>,
+    /// Where it was done, if in a channel.
+    #[serde(default)]
+    pub origin: Option<Origin>,
 }
 
 /// What a channel was told about an incident.
@@ -183,8 +189,14 @@ pub struct Incident {
     pub revision: u32,
     /// What each channel was told.
     pub told: BTreeMap<ChannelName, Told>,
+    /// Why nobody is told of it at present, where that is so.
+    #[serde(default)]
+    pub held: Option<Hold>,
     /// What is to be done.
     pub checklist: Vec<ChecklistItem>,
+    /// What the daemon looked at by itself, and what it found.
+    #[serde(default)]
+    pub diagnosis: Vec<DiagnosisStep>,
     /// What was done, oldest first.
     pub actions: Vec<ActionTaken>,
     /// Who is woken next.
@@ -287,6 +299,15 @@ pub enum Happening {
         /// Whether it is done now.
         done: bool,
     },
+    /// A step of the diagnosis ended.
+    Diagnosed {
+        /// The step's words.
+        step: Arc<str>,
+        /// Whether it found something.
+        found: bool,
+        /// What it found, or why it did not.
+        text: Arc<str>,
+    },
     /// A notice was queued.
     Queued {
         /// For which channel.
@@ -355,6 +376,25 @@ pub enum Happening {
         /// The channel told instead.
         to: ChannelName,
     },
+    /// Nobody is told, and why.
+    Held {
+        /// Why.
+        why: Suppression,
+        /// What was not told; nothing where nothing happened but the suppression itself.
+        event: Option<NoticeEvent>,
+    },
+    /// People are told again.
+    Released {
+        /// What held it back.
+        why: Suppression,
+    },
+    /// A silence that holds it back is about to end.
+    SilenceEnding {
+        /// Which.
+        silence: SilenceId,
+        /// When.
+        at: Timestamp,
+    },
     /// A scaling action began, moved or ended.
     Scaling {
         /// Which.
@@ -411,6 +451,19 @@ impl Incident {
             .filter(|(_, member)| member.firing)
             .min_by_key(|(_, member)| (std::cmp::Reverse(member.severity), member.since))
             .or_else(|| self.alerts.get_key_value(&self.opened_by))
+    }
+
+    /// What a silence of this incident is about: its subject, and the alerts that fire in it now. Another alert of the
+    /// same subject is still told. `None` where the incident has no label to hold on to.
+    pub fn silence_matchers(&self) -> Option<Matchers> {
+        let firing = self.alerts.values().filter(|member| member.firing);
+        let names: BTreeSet<&str> = firing.map(|member| member.name.as_ref()).collect();
+        let names: Vec<String> = names.into_iter().map(regex::escape).collect();
+        let subject = self.subject.iter().map(|(name, value)| Matcher::equal(name, value));
+        let named = Matcher::new("alertname", MatchOp::Regex, names.join("|")).ok();
+        let named = named.filter(|_| !names.is_empty());
+        let matchers = Matchers::new(subject.chain(named));
+        (!matchers.is_empty() && !matchers.all_match_absent()).then_some(matchers)
     }
 
     /// What the incident is about in one word: the most telling label's value, or the type's name.

@@ -6,22 +6,30 @@
 
 pub mod alert;
 pub mod capacity;
+pub mod caption;
 pub mod change;
+pub mod diagnosis;
 pub mod digest;
 pub mod escalation;
 pub mod headline;
 pub mod incident;
+pub mod inhibition;
 pub mod labels;
+pub mod matcher;
 pub mod name;
 pub mod notice;
 pub mod observation;
+pub mod placeholder;
 pub mod quantity;
 pub mod response;
 pub mod rest;
 pub mod rule;
 pub mod scaling;
 pub mod severity;
+pub mod silence;
+pub mod suppression;
 pub mod template;
+pub mod time_interval;
 pub mod trouble;
 
 /// An instant on the wall clock. The core only ever receives it.

@@ -62,6 +62,10 @@ name!(
     ActionId
 );
 name!(
+    /// Identifies one silence for ever.
+    SilenceId
+);
+name!(
     /// A scale-out trigger, such as `cpu_sustained`.
     TriggerName
 );

@@ -8,6 +8,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::Timestamp;
+use super::alert::AlertKey;
+use super::diagnosis::Link;
 use super::digest::Digest;
 use super::incident::{ActionTaken, IncidentState};
 use super::labels::{Fnv, Labels};
@@ -130,6 +132,9 @@ pub struct Facts {
     pub state: IncidentState,
     /// Who took it.
     pub acknowledged_by: Option<Arc<str>>,
+    /// Where that was done, if in a channel: it need not be told so itself.
+    #[serde(default)]
+    pub acknowledged_in: Option<Origin>,
     /// The labels its alerts have in common.
     pub subject: Labels,
     /// The subject in one word: `checkout`.
@@ -166,10 +171,19 @@ pub struct Facts {
     pub labels: Labels,
     /// A page people should read.
     pub runbook_url: Option<Arc<str>>,
+    /// What the diagnosis found, a line a step.
+    #[serde(default)]
+    pub diagnosis: Vec<Arc<str>>,
+    /// The tools and pages to look at, filled for this incident.
+    #[serde(default)]
+    pub links: Vec<Link>,
     /// How often this channel was paged about the incident, this notice included: 1 for the opening.
     pub pages: u32,
     /// The revision that this channel heard first: the head of a mail thread.
     pub opened_revision: u32,
+    /// The leading alert: whose values a chart shows.
+    #[serde(default)]
+    pub lead: Option<AlertKey>,
 }
 
 /// What a channel gave back for the first notice it accepted about an incident, in the channel's own form: where a
@@ -220,6 +234,15 @@ fn union(one: &[Arc<str>], two: &[Arc<str>]) -> Vec<Arc<str>> {
     let mut all = one.to_vec();
     all.extend(two.iter().filter(|it| !one.contains(it)).cloned());
     all
+}
+
+/// Where a person did something: a channel, and the thing there that was touched, in the channel's own words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// The channel.
+    pub channel: ChannelName,
+    /// A `PagerDuty` alert's key, a Slack message's place. Opaque to everyone but the channel.
+    pub place: Arc<str>,
 }
 
 /// One message to one channel about one incident revision.

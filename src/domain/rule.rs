@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::capacity::{BackupConfiguration, ResourceRequirements};
+use super::inhibition::InhibitRule;
 use super::labels::Labels;
 use super::name::{IncidentTypeName, QueryId, RuleId};
 use super::quantity::Unit;
 use super::response::ResponsePlan;
 use super::scaling::Policy;
 use super::severity::Severity;
+use super::time_interval::TimeInterval;
 
 /// Which side of a threshold is bad.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -170,6 +172,10 @@ pub struct Rule {
     pub impact: Option<SummaryTemplate>,
     /// A page people should read.
     pub runbook_url: Option<Arc<str>>,
+    /// The time intervals in which nobody is told of its alerts, by name.
+    pub mute_time_intervals: Vec<Arc<str>>,
+    /// The time intervals outside of which nobody is told of its alerts, by name; none restricts nothing.
+    pub active_time_intervals: Vec<Arc<str>>,
     /// Where the rule stands, for people: `monitoring.yaml:9`.
     pub source: Arc<str>,
 }
@@ -257,6 +263,10 @@ pub struct RuleSet {
     pub rules: BTreeMap<RuleId, Arc<Rule>>,
     /// The alert responses of the runbook's 4.2, by name.
     pub responses: BTreeMap<Arc<str>, ResponsePlan>,
+    /// Which alerts hold which others back.
+    pub inhibit_rules: Vec<InhibitRule>,
+    /// The stretches of the calendar that rules speak of, by name.
+    pub time_intervals: BTreeMap<Arc<str>, TimeInterval>,
     /// The scale-out strategy of the runbook's 6.3.
     pub policy: Option<Policy>,
     /// The resource requirements of the runbook's 6.1.

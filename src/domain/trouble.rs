@@ -12,6 +12,8 @@ pub enum Trouble {
     Blind,
     /// What is decided cannot be put on record.
     StoreFailing,
+    /// The disk of the store is full, and what was kept for that is used up next.
+    StoreFull,
     /// The store forgot something that was on record.
     StoreForgot,
     /// Somebody should have been woken and was not.
@@ -22,14 +24,21 @@ pub enum Trouble {
 
 impl Trouble {
     /// Every trouble.
-    pub const ALL: [Self; 5] =
-        [Self::Blind, Self::StoreFailing, Self::StoreForgot, Self::EscalationLate, Self::ConfigRefused];
+    pub const ALL: [Self; 6] = [
+        Self::Blind,
+        Self::StoreFailing,
+        Self::StoreFull,
+        Self::StoreForgot,
+        Self::EscalationLate,
+        Self::ConfigRefused,
+    ];
 
     /// The code: the name of the incident's type and of its rule.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Blind => "blind",
             Self::StoreFailing => "store_failing",
+            Self::StoreFull => "store_full",
             Self::StoreForgot => "store_forgot",
             Self::EscalationLate => "escalation_late",
             Self::ConfigRefused => "config_refused",
@@ -40,7 +49,7 @@ impl Trouble {
     pub fn severity(self) -> Severity {
         match self {
             Self::Blind | Self::StoreFailing | Self::EscalationLate => Severity::Critical,
-            Self::StoreForgot | Self::ConfigRefused => Severity::Warning,
+            Self::StoreFull | Self::StoreForgot | Self::ConfigRefused => Severity::Warning,
         }
     }
 
@@ -52,6 +61,9 @@ impl Trouble {
             }
             Self::StoreFailing => {
                 "runbookd cannot write to its store: people are paged from memory, the cluster is left alone"
+            }
+            Self::StoreFull => {
+                "the disk of runbookd's store is full: make room before it cannot write any more"
             }
             Self::StoreForgot => "runbookd's store lost something that was on record",
             Self::EscalationLate => "runbookd was late in waking somebody",

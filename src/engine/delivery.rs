@@ -18,7 +18,9 @@ use crate::domain::headline::what;
 use crate::domain::incident::{Happening, Told};
 use crate::domain::labels::Fnv;
 use crate::domain::name::{ChannelName, IncidentId, NoticeId};
-use crate::domain::notice::{Attempt, DeliveryReason, Notice, NoticeEvent, Receipt, Recipients, backoff};
+use crate::domain::notice::{
+    Attempt, DeliveryReason, Facts, Notice, NoticeEvent, Receipt, Recipients, backoff,
+};
 use crate::domain::rest::Rest;
 
 use super::Engine;
@@ -28,6 +30,9 @@ use super::lanes::Turn;
 /// How long what must arrive and was refused waits for a mend before it is tried again, and at the most.
 const PARKED_FOR: Duration = Duration::from_secs(60);
 const PARKED_FOR_AT_MOST: Duration = Duration::from_secs(60 * 60);
+
+/// After how many failures, some two minutes, a digest is told in parts.
+const BREAK_UP_AFTER: u32 = 40;
 
 /// How long a refused last word is tried on.
 const PARKED_UNTIL: Duration = Duration::from_secs(7 * 86_400);
@@ -144,8 +149,39 @@ impl Engine {
         let channel_rest = Rest::of(backoff(failures, retry_after, jitter), now);
         self.lanes.failed(&notice, channel_rest, now);
         self.note_failure(&notice, reason, detail, true, now);
+        // It holds up all that follows it on its channel: perhaps its parts get through.
+        if notice.attempts >= BREAK_UP_AFTER && notice.digest.is_some() {
+            self.break_up(&notice, |_| true, now);
+            return;
+        }
         self.dirty.notices.insert(notice.id.clone());
         self.state.outbox.insert(notice.id.clone(), notice);
+    }
+
+    /// Tells those incidents of a digest that have to be told one by one, in its place.
+    fn break_up(&mut self, digest: &Notice, has_to: impl Fn(&DigestRow) -> bool, now: Timestamp) {
+        self.forget_notice(&digest.channel, &digest.id);
+        for row in digest.digest.iter().flat_map(|digest| &digest.rows).filter(|row| has_to(row)) {
+            let Some(facts) = self.facts(&row.incident, None, now) else { continue };
+            let Some(told) = self.told(&row.incident, &digest.channel) else { continue };
+            let (pages, opened_revision) = (told.pages, told.first);
+            let recipients = told.recipients.clone();
+            self.post(Notice {
+                id: Notice::id(&facts.uid, &digest.channel, row.revision),
+                channel: digest.channel.clone(),
+                revision: row.revision,
+                event: row.event.clone(),
+                facts: Facts { pages, opened_revision, ..facts },
+                created_at: digest.created_at,
+                attempts: 0,
+                rest: None,
+                parked: false,
+                possibly_sent: false,
+                receipt: None,
+                recipients,
+                digest: None,
+            });
+        }
     }
 
     /// What went wrong, once a reason and not once an attempt.
@@ -187,7 +223,14 @@ impl Engine {
         for incident in &pages {
             is_lost |= !self.fail_over(incident, &notice.channel, now);
         }
-        let is_last_word = self.is_last_word(&notice) && !has_passed(notice.created_at, PARKED_UNTIL, now);
+        if notice.digest.is_some() {
+            self.note_failure(&notice, reason, detail, is_lost, now);
+            let must = |row: &DigestRow| row.is_over() || (is_lost && row.page);
+            self.break_up(&notice, must, now);
+            return;
+        }
+        let is_last_word =
+            notice.event == NoticeEvent::Resolved && !has_passed(notice.created_at, PARKED_UNTIL, now);
         let parked = is_lost || is_last_word;
         self.note_failure(&notice, reason, detail, parked, now);
         if !parked {
@@ -209,17 +252,9 @@ impl Engine {
         self.state.outbox.insert(notice.id.clone(), notice);
     }
 
-    /// Whether a channel that heard the opening has to hear this: that it is over.
-    fn is_last_word(&self, notice: &Notice) -> bool {
-        match &notice.digest {
-            Some(digest) => digest.rows.iter().any(DigestRow::is_over),
-            None => notice.event == NoticeEvent::Resolved,
-        }
-    }
-
     /// An opening that was refused was not heard.
     fn unheard(&mut self, notice: &Notice) {
-        if notice.event != NoticeEvent::Opened || notice.digest.is_some() {
+        if notice.event != NoticeEvent::Opened {
             return;
         }
         let incident = self.state.incidents.get_mut(&notice.facts.incident_id);

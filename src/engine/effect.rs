@@ -2,6 +2,7 @@
 //!
 //! Each has a deterministic id and states a target, never a delta: performing one twice is harmless.
 
+use crate::domain::diagnosis::Diagnose;
 use crate::domain::name::TargetId;
 use crate::domain::notice::Notice;
 use crate::domain::scaling::ScalingAction;
@@ -11,6 +12,9 @@ use crate::domain::scaling::ScalingAction;
 pub enum Effect {
     /// Deliver a notice; answered by `Attempted`.
     Deliver(Box<Notice>),
+    /// Run steps of an incident's diagnosis; each is answered by `Diagnosed`. They only read, so running one twice is
+    /// harmless; the first answer counts.
+    Diagnose(Box<Diagnose>),
     /// Look at a target; answered by `TargetSeen`.
     Look(TargetId),
     /// Write a size; answered by `Written`.

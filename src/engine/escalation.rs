@@ -31,7 +31,12 @@ impl Engine {
         let mut due = Vec::new();
         for (id, incident) in &mut self.state.incidents {
             let runs = incident.state == IncidentState::Open || incident.state == IncidentState::Mitigating;
-            let wanted = runs && incident.acknowledged.is_none() && incident.severity == Severity::Critical;
+            let wanted = runs
+                && incident.held.is_none()
+                && incident.acknowledged.is_none()
+                && incident.severity == Severity::Critical;
+            // Nobody is woken for what nobody is told of; the chain begins anew when that ends.
+            let wanted = wanted && incident.held.is_none();
             let Some(chain) = &mut incident.escalation else { continue };
             let before = chain.wait;
             if wanted {

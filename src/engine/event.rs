@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use crate::domain::Timestamp;
-use crate::domain::name::{ActionId, IncidentId, NoticeId, TargetId};
-use crate::domain::notice::Attempt;
+use crate::domain::diagnosis::Finding;
+use crate::domain::name::{ActionId, IncidentId, NoticeId, SilenceId, TargetId};
+use crate::domain::notice::{Attempt, Origin};
 use crate::domain::observation::Round;
 use crate::domain::scaling::{ClusterFailure, WorkloadSnapshot};
+use crate::domain::silence::Silence;
 use crate::domain::trouble::Trouble;
 
 use super::plan::Plan;
@@ -30,6 +32,8 @@ pub enum Event {
         by: Arc<str>,
         /// When the acknowledgement ends, where it shall.
         until: Option<Timestamp>,
+        /// Where it was done, if in a channel.
+        origin: Option<Origin>,
     },
     /// A person gives an incident back.
     Unacknowledge {
@@ -72,12 +76,32 @@ pub enum Event {
         /// Who.
         by: Arc<str>,
     },
+    /// A person silences alerts, or changes a silence that is there.
+    Silence(Box<Silence>),
+    /// A person ends a silence.
+    ExpireSilence {
+        /// Which.
+        id: SilenceId,
+        /// Who.
+        by: Arc<str>,
+    },
     /// An attempt to deliver a notice ended.
     Attempted {
         /// Which notice.
         notice: NoticeId,
         /// How it ended.
         attempt: Attempt,
+    },
+    /// A step of a diagnosis ended.
+    Diagnosed {
+        /// Of which incident.
+        incident: IncidentId,
+        /// Its place in the incident's diagnosis.
+        step: usize,
+        /// In which run.
+        asked_at: Timestamp,
+        /// How.
+        finding: Box<Finding>,
     },
     /// A target was looked at.
     TargetSeen {

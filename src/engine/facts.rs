@@ -13,6 +13,7 @@ use crate::domain::quantity::Unit;
 use crate::domain::scaling::{ActionState, Axis};
 
 use super::Engine;
+use super::diagnosis::found;
 
 impl Engine {
     /// The facts of an incident now.
@@ -34,6 +35,7 @@ impl Engine {
             severity: incident.severity,
             state: incident.state,
             acknowledged_by: incident.acknowledged.as_ref().map(|ack| ack.by.clone()),
+            acknowledged_in: incident.acknowledged.as_ref().and_then(|ack| ack.origin.clone()),
             subject: incident.subject.clone(),
             subject_name: incident.subject_name().into(),
             opened_by: opener.unwrap_or_else(|| incident.incident_type.as_str().into()),
@@ -57,8 +59,11 @@ impl Engine {
             did,
             labels: lead.map_or_else(|| incident.subject.clone(), |lead| lead.labels.clone()),
             runbook_url: lead.and_then(|lead| lead.runbook_url.clone()),
+            diagnosis: found(incident),
+            links: self.links_of(incident),
             pages: 0,
             opened_revision: 0,
+            lead: key.cloned(),
         })
     }
 

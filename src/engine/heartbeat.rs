@@ -32,36 +32,8 @@ impl Engine {
             return;
         }
         self.beaten = Some(Rest::of(every, now));
-        let subject = Labels::new([("service", "runbookd")]);
         let uid = format!("heartbeat/{}", now.as_nanosecond());
-        let facts = Facts {
-            incident_id: "heartbeat".into(),
-            uid: uid.as_str().into(),
-            incident_type: "heartbeat".into(),
-            severity: Severity::Warning,
-            state: IncidentState::Closed,
-            acknowledged_by: None,
-            subject: subject.clone(),
-            subject_name: "runbookd".into(),
-            opened_by: "heartbeat".into(),
-            metric: "heartbeat".into(),
-            value: None,
-            unit: Unit::Count,
-            threshold: None,
-            impact: "".into(),
-            team: "".into(),
-            actions: Vec::new(),
-            next_steps: Vec::new(),
-            eta: None,
-            since: now,
-            opened_at: now,
-            resolved_at: None,
-            did: None,
-            labels: subject,
-            runbook_url: None,
-            pages: 0,
-            opened_revision: 0,
-        };
+        let facts = facts(&uid, now);
         self.post(Notice {
             id: Notice::id(&uid, &channel, 0),
             channel,
@@ -86,5 +58,42 @@ impl Engine {
             notice.is_page() && !notice.parked && has_passed(notice.created_at, OLDEST_PAGE, now)
         });
         sees && !stuck
+    }
+}
+
+/// The facts of a heartbeat: that there is nothing to say.
+pub(super) fn facts(uid: &str, now: Timestamp) -> Facts {
+    let subject = Labels::new([("service", "runbookd")]);
+    Facts {
+        incident_id: "heartbeat".into(),
+        uid: uid.into(),
+        incident_type: "heartbeat".into(),
+        severity: Severity::Warning,
+        state: IncidentState::Closed,
+        acknowledged_by: None,
+        acknowledged_in: None,
+        subject: subject.clone(),
+        subject_name: "runbookd".into(),
+        opened_by: "heartbeat".into(),
+        metric: "heartbeat".into(),
+        value: None,
+        unit: Unit::Count,
+        threshold: None,
+        impact: "".into(),
+        team: "".into(),
+        actions: Vec::new(),
+        next_steps: Vec::new(),
+        eta: None,
+        since: now,
+        opened_at: now,
+        resolved_at: None,
+        did: None,
+        labels: subject,
+        runbook_url: None,
+        diagnosis: Vec::new(),
+        links: Vec::new(),
+        pages: 0,
+        opened_revision: 0,
+        lead: None,
     }
 }

@@ -104,6 +104,7 @@ impl Engine {
         let Some(incident) = self.state.incidents.get_mut(&id) else { return };
         let severity = opening.member.severity;
         let rule = opening.member.name.clone();
+        let key = opening.key.clone();
         self.dirty.incidents.insert(id.clone());
         self.state.holders.insert(opening.key.clone(), id.clone());
         incident.alerts.insert(opening.key, opening.member);
@@ -122,11 +123,13 @@ impl Engine {
             }
             incident.note(now, DAEMON, Happening::Reopened);
             self.news.add(&id, NoticeEvent::Reopened, opening.remark);
+            self.plan_diagnosis(&id, &key, now);
             return;
         }
         let did = format!("{} joined", spoken(&rule)).into();
         incident.note(now, DAEMON, Happening::AlertJoined { rule, severity });
         self.news.add(&id, NoticeEvent::Joined, Some(did));
+        self.plan_diagnosis(&id, &key, now);
         self.settle_severity(&id, now);
     }
 
@@ -154,31 +157,26 @@ impl Engine {
     }
 
     /// A person took an incident.
-    pub(super) fn acknowledge(
-        &mut self,
-        id: &IncidentId,
-        by: &Arc<str>,
-        until: Option<Timestamp>,
-        now: Timestamp,
-    ) {
+    pub(super) fn acknowledge(&mut self, id: &IncidentId, fresh: Acknowledgement, now: Timestamp) {
         let Some(incident) = self.state.incidents.get_mut(id) else { return };
+        let by = fresh.by.clone();
         let known = incident.acknowledged.as_ref();
-        if !incident.state.is_active() || known.is_some_and(|known| known.by == *by && known.until == until) {
+        let renewed = known.is_some_and(|known| known.by == by);
+        if !incident.state.is_active() || (renewed && known.is_some_and(|known| known.until == fresh.until)) {
             return;
         }
-        let renewed = known.is_some_and(|known| known.by == *by);
-        incident.acknowledged = Some(Acknowledgement { by: by.clone(), at: now, until });
+        incident.acknowledged = Some(fresh);
         self.dirty.incidents.insert(id.clone());
         if renewed {
-            incident.note(now, by, Happening::Acknowledged);
+            incident.note(now, &by, Happening::Acknowledged);
             return;
         }
         if incident.state == IncidentState::Open {
             incident.move_to(IncidentState::Acknowledged);
         }
         incident.actions.push(ActionTaken { at: now, text: format!("acknowledged by {by}").into() });
-        incident.note(now, by, Happening::Acknowledged);
-        self.news.add(id, NoticeEvent::Acknowledged { by: by.clone() }, None);
+        incident.note(now, &by, Happening::Acknowledged);
+        self.news.add(id, NoticeEvent::Acknowledged { by }, None);
     }
 
     /// An incident is nobody's again.
@@ -329,7 +327,8 @@ impl Engine {
         });
         let severity = opening.member.severity;
         let place = (opening.incident_type.clone(), opening.subject.clone());
-        self.state.holders.insert(opening.key.clone(), id.clone());
+        let key = opening.key.clone();
+        self.state.holders.insert(key.clone(), id.clone());
         let mut incident = Incident {
             id: id.clone(),
             uid: Incident::uid(&opening.incident_type, &opening.subject, now, number),
@@ -345,7 +344,9 @@ impl Engine {
             resolved_at: None,
             revision: 0,
             told: BTreeMap::new(),
+            held: None,
             checklist: initial.chain(opening.checklist).collect(),
+            diagnosis: Vec::new(),
             actions: Vec::new(),
             escalation: None,
             next_update_at: now,
@@ -361,6 +362,7 @@ impl Engine {
         self.state.incidents.insert(id.clone(), incident);
         self.dirty.incidents.insert(id.clone());
         self.news.add(&id, NoticeEvent::Opened, opening.remark);
+        self.plan_diagnosis(&id, &key, now);
     }
 
     fn next_number(&mut self, now: Timestamp) -> (IncidentId, u32) {

@@ -3,7 +3,8 @@
 //!
 //! ```text
 //! Observed ─▶ rounds ─▶ incidents ─▶ news ─▶ Deliver          (one notice a channel and incident, however much
-//!                └────▶ scaling ──────┘ └──▶ Look, Write        happened in one event)
+//!                │          └─▶ diagnosis ─▶ Diagnose           happened in one event)
+//!                └────▶ scaling ───────────▶ Look, Write
 //! ```
 //!
 //! After each event the shell takes [`Engine::take_changes`], commits them with the effects, and only then performs
@@ -11,6 +12,7 @@
 
 mod action;
 mod delivery;
+mod diagnosis;
 pub mod effect;
 mod escalation;
 pub mod event;
@@ -27,15 +29,16 @@ mod rounds;
 mod scaling;
 mod sight;
 pub mod state;
+mod suppress;
 mod trouble;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::domain::Timestamp;
 use crate::domain::alert::{Alert, AlertKey, AlertReason};
 use crate::domain::change::Change;
-use crate::domain::incident::Incident;
+use crate::domain::incident::{Acknowledgement, Incident};
 use crate::domain::labels::Labels;
 use crate::domain::name::{IncidentId, NoticeId, RuleId, TargetId};
 use crate::domain::notice::{Facts, Notice};
@@ -52,6 +55,7 @@ use plan::Plan;
 use report::Report;
 use sight::Sight;
 use state::{Dirty, State};
+use suppress::Suppressor;
 
 /// The whole decision maker: its state and the plan it decides by.
 #[derive(Debug)]
@@ -68,6 +72,8 @@ pub struct Engine {
     late_at: Option<Timestamp>,
     /// The rest after the last heartbeat.
     beaten: Option<Rest>,
+    diagnoses: BTreeSet<(IncidentId, usize)>,
+    suppressor: Suppressor,
     dirty: Dirty,
     effects: Vec<Effect>,
     reports: Vec<Report>,
@@ -92,16 +98,21 @@ impl Engine {
             lanes: Lanes::default(),
             late_at: None,
             beaten: None,
+            diagnoses: BTreeSet::new(),
+            suppressor: Suppressor::default(),
             dirty: Dirty::default(),
             effects: Vec::new(),
             reports: Vec::new(),
         };
         engine.state.rebuild_index();
         engine.sight.restore(&engine.state);
+        engine.rebuild_inhibitors();
         engine.resume();
         engine.adopt(now);
+        engine.resume_diagnoses();
         engine.publish(now);
         engine.dispatch(now);
+        engine.ask_diagnoses();
         let effects = std::mem::take(&mut engine.effects);
         (engine, effects)
     }
@@ -114,24 +125,37 @@ impl Engine {
             // What may leave leaves after every event.
             Event::Wake => {}
             Event::Reloaded(plan) => self.reload(plan, now),
-            Event::Acknowledge { incident, by, until } => self.acknowledge(&incident, &by, until, now),
+            Event::Acknowledge { incident, by, until, origin } => {
+                self.acknowledge(&incident, Acknowledgement { by, at: now, until, origin }, now);
+            }
             Event::Unacknowledge { incident, by } => self.unacknowledge(&incident, &by, false, now),
             Event::Note { incident, by, text } => self.note_by(&incident, &by, text, now),
             Event::Check { incident, step, done, by } => self.check(&incident, step, done, &by, now),
             Event::Trouble { trouble, detail } => self.trouble(trouble, detail, now),
             Event::Resolve { incident, by } => self.resolve_by_hand(&incident, &by, now),
+            Event::Silence(silence) => self.silence(*silence, now),
+            Event::ExpireSilence { id, by } => self.expire_silence(&id, &by, now),
             Event::Attempted { notice, attempt } => self.attempted(&notice, attempt, now),
+            Event::Diagnosed { incident, step, asked_at, finding } => {
+                self.diagnosed(&incident, step, asked_at, *finding, now);
+            }
             Event::TargetSeen { target, seen } => self.target_seen(&target, seen, now),
             Event::Written { action, outcome } => self.written(&action, outcome, now),
         }
         self.publish(now);
         self.dispatch(now);
+        self.ask_diagnoses();
         std::mem::take(&mut self.effects)
     }
 
     /// The pieces of state that changed since this was last asked.
     pub fn take_changes(&mut self) -> Vec<Change> {
         std::mem::take(&mut self.dirty).into_changes(&self.state, &self.plan.rules)
+    }
+
+    /// All that must survive, as changes to an empty state: for a store that lost what it held.
+    pub fn everything(&self) -> Vec<Change> {
+        Dirty::everything(&self.state).into_changes(&self.state, &self.plan.rules)
     }
 
     /// What was decided since this was last asked, for logs and metrics.
@@ -146,9 +170,11 @@ impl Engine {
 
     fn tick(&mut self, now: Timestamp) {
         self.check_sight(now);
+        self.end_suppressions(now);
         self.update_incidents(now);
         self.escalate(now);
         self.pass_on_late_pages(now);
+        self.end_troubles(now);
         self.beat(now);
         self.evaluate_scaling(now);
     }

@@ -59,15 +59,18 @@ fn rank(event: &NoticeEvent) -> u8 {
         NoticeEvent::Acknowledged { .. } => 3,
         NoticeEvent::Eased { .. } => 2,
         NoticeEvent::Joined => 1,
-        NoticeEvent::StatusUpdate => 0,
-        // Told by themselves, never as news of an incident.
-        NoticeEvent::Escalated { .. } | NoticeEvent::Digest | NoticeEvent::Heartbeat => 0,
+        // All but the first are told by themselves, never as news of an incident.
+        NoticeEvent::StatusUpdate
+        | NoticeEvent::Escalated { .. }
+        | NoticeEvent::Digest
+        | NoticeEvent::Heartbeat => 0,
     }
 }
 
 impl Engine {
     /// Writes the notices of this event.
     pub(super) fn publish(&mut self, now: Timestamp) {
+        self.refresh_inhibitors();
         for (id, item) in std::mem::take(&mut self.news.items) {
             self.tell(&id, &item.event, item.did, now);
         }
@@ -84,16 +87,16 @@ impl Engine {
         if *event == NoticeEvent::Opened {
             self.note(id, now, Happening::Opened { headline: headline.clone() });
         }
-        let audience = self.audience(id, event);
+        let hearers = self.hearers(id, event, now);
         self.reports.push(Report::Incident {
             id: id.clone(),
             event: event.clone(),
             severity: facts.severity,
             headline,
-            channels: audience.len(),
+            channels: hearers.len(),
         });
-        for channel in audience {
-            self.queue(&facts, &channel, event, &Recipients::Own, now);
+        for (channel, event) in hearers {
+            self.queue(&facts, &channel, &event, &Recipients::Own, now);
         }
     }
 
@@ -148,6 +151,9 @@ impl Engine {
             if told.pages == 0 && event.is_page() && !escalates { &NoticeEvent::Opened } else { event };
         if event.is_page() {
             told.pages += 1;
+        }
+        if *event == NoticeEvent::Opened {
+            told.first = revision;
         }
         told.open = *event != NoticeEvent::Resolved;
         let notice = Notice {

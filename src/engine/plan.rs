@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::domain::diagnosis::Link;
 use crate::domain::escalation::EscalationStep;
 use crate::domain::incident::IncidentType;
 use crate::domain::name::{ChannelName, IncidentTypeName};
@@ -27,6 +28,8 @@ pub struct Plan {
     pub heartbeat: Option<Duration>,
     /// How long nothing could be evaluated before the daemon calls itself blind.
     pub blind_after: Duration,
+    /// The links to the tools of the runbook's 5.2; `$label` stands in their URLs.
+    pub tools: Vec<Link>,
     /// Whether scaling decisions reach the cluster.
     pub scaling: ScalingMode,
 }

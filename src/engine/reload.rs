@@ -33,6 +33,8 @@ impl Engine {
         self.lanes.configure(&self.plan.channels, &self.state.outbox);
         self.unpark();
         self.adopt(now);
+        self.rebuild_inhibitors();
+        self.settle_suppressions(now);
     }
 
     /// Brings the state in line with the plan: used at reload and at restore.

@@ -3,12 +3,17 @@
 
 use std::sync::Arc;
 
+use crate::domain::Timestamp;
 use crate::domain::alert::{AlertChange, AlertReason};
+use crate::domain::diagnosis::{StepFailure, StepKind};
 use crate::domain::labels::Labels;
-use crate::domain::name::{ActionId, IncidentId, RuleId, TargetId};
+use crate::domain::matcher::Matchers;
+use crate::domain::name::{ActionId, IncidentId, RuleId, SilenceId, TargetId};
 use crate::domain::notice::NoticeEvent;
 use crate::domain::scaling::{ActionState, Axis, HeldReason};
 use crate::domain::severity::Severity;
+use crate::domain::silence::SilenceMove;
+use crate::domain::suppression::Suppression;
 use crate::domain::trouble::Trouble;
 
 /// One decision.
@@ -63,6 +68,37 @@ pub enum Report {
         axis: Axis,
         /// Why.
         reason: HeldReason,
+    },
+    /// A step of a diagnosis ended.
+    Diagnosed {
+        /// Of which incident.
+        incident: IncidentId,
+        /// Which step.
+        step: Arc<str>,
+        /// What kind of step.
+        kind: StepKind,
+        /// Why it found nothing, where it did not.
+        failure: Option<StepFailure>,
+    },
+    /// People are no longer told of an incident, for another reason than before, or are told again.
+    Suppressed {
+        /// Which.
+        id: IncidentId,
+        /// Why; `None` once that ended.
+        why: Option<Suppression>,
+    },
+    /// A silence was made, changed, ended by somebody, or is about to end while it holds something back.
+    Silence {
+        /// Which.
+        id: SilenceId,
+        /// What became of it.
+        moved: SilenceMove,
+        /// Who did it: a person's name, or `runbookd`.
+        by: Arc<str>,
+        /// Which alerts it is about.
+        matchers: Matchers,
+        /// Until when it holds.
+        until: Timestamp,
     },
     /// Something of the daemon itself is in trouble, or no longer is.
     Trouble {

@@ -7,10 +7,11 @@ use crate::domain::Timestamp;
 use crate::domain::alert::{Alert, AlertKey};
 use crate::domain::incident::{Incident, IncidentState};
 use crate::domain::labels::Labels;
-use crate::domain::name::{ActionId, IncidentId, IncidentTypeName, NoticeId, RuleId, TargetId};
+use crate::domain::name::{ActionId, IncidentId, IncidentTypeName, NoticeId, RuleId, SilenceId, TargetId};
 use crate::domain::notice::Notice;
 use crate::domain::rule::RuleSet;
 use crate::domain::scaling::{Axis, ScalingAction};
+use crate::domain::silence::Silence;
 
 use crate::domain::change::Change;
 
@@ -36,6 +37,8 @@ pub struct State {
     pub actions: BTreeMap<ActionId, ScalingAction>,
     /// When each target's rest ends.
     pub cooldowns: BTreeMap<(TargetId, Axis), Timestamp>,
+    /// The silences that are remembered, those that are over among them.
+    pub silences: BTreeMap<SilenceId, Silence>,
     /// How many incidents were numbered on a day (`20261123`).
     pub numbered: BTreeMap<u32, u32>,
     /// The incident that is not closed, by type and subject. Derived.
@@ -64,6 +67,7 @@ impl State {
             Change::Notice(id, notice) => put(&mut self.outbox, id, notice.map(|it| *it)),
             Change::Action(id, action) => put(&mut self.actions, id, action.map(|it| *it)),
             Change::Cooldown(target, axis, until) => put(&mut self.cooldowns, (target, axis), until),
+            Change::Silence(id, silence) => put(&mut self.silences, id, silence.map(|it| *it)),
             Change::Numbered(day, count) => {
                 self.numbered.insert(day, count);
             }
@@ -107,10 +111,27 @@ pub(super) struct Dirty {
     pub(super) notices: BTreeSet<NoticeId>,
     pub(super) actions: BTreeSet<ActionId>,
     pub(super) cooldowns: BTreeSet<(TargetId, Axis)>,
+    pub(super) silences: BTreeSet<SilenceId>,
     pub(super) days: BTreeSet<u32>,
 }
 
 impl Dirty {
+    /// All there is, as if it had changed.
+    pub(super) fn everything(state: &State) -> Self {
+        let alerts = state.alerts.iter().flat_map(|(rule, series)| {
+            series.keys().map(|labels| AlertKey { rule: rule.clone(), series: labels.clone() })
+        });
+        Self {
+            alerts: alerts.collect(),
+            incidents: state.incidents.keys().cloned().collect(),
+            notices: state.outbox.keys().cloned().collect(),
+            actions: state.actions.keys().cloned().collect(),
+            cooldowns: state.cooldowns.keys().cloned().collect(),
+            silences: state.silences.keys().cloned().collect(),
+            days: state.numbered.keys().copied().collect(),
+        }
+    }
+
     /// Marks what the changes are about as changed again.
     pub(super) fn give_back(&mut self, changes: Vec<Change>) {
         for change in changes {
@@ -120,6 +141,7 @@ impl Dirty {
                 Change::Notice(id, _) => drop(self.notices.insert(id)),
                 Change::Action(id, _) => drop(self.actions.insert(id)),
                 Change::Cooldown(target, axis, _) => drop(self.cooldowns.insert((target, axis))),
+                Change::Silence(id, _) => drop(self.silences.insert(id)),
                 Change::Numbered(day, _) => drop(self.days.insert(day)),
             }
         }
@@ -149,10 +171,21 @@ impl Dirty {
             let until = state.cooldowns.get(&key).copied();
             Change::Cooldown(key.0, key.1, until)
         });
+        let silences = self.silences.into_iter().map(|id| {
+            let silence = state.silences.get(&id).cloned().map(Box::new);
+            Change::Silence(id, silence)
+        });
         let days = self
             .days
             .into_iter()
             .filter_map(|day| state.numbered.get(&day).map(|count| Change::Numbered(day, *count)));
-        alerts.chain(incidents).chain(notices).chain(actions).chain(cooldowns).chain(days).collect()
+        alerts
+            .chain(incidents)
+            .chain(notices)
+            .chain(actions)
+            .chain(cooldowns)
+            .chain(silences)
+            .chain(days)
+            .collect()
     }
 }

@@ -2,18 +2,23 @@
 //! channels, life and close contract. Owns their alerts' keys; who notices a trouble is somebody else's business.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::domain::Timestamp;
-use crate::domain::alert::AlertKey;
+use crate::domain::alert::{AlertKey, has_passed};
 use crate::domain::incident::Member;
 use crate::domain::labels::Labels;
 use crate::domain::name::IncidentTypeName;
 use crate::domain::quantity::Unit;
+use crate::domain::scaling::Axis;
 use crate::domain::trouble::Trouble;
 
 use super::Engine;
 use super::incidents::Opening;
 use super::report::Report;
+
+/// How long it is told that something was forgotten.
+const FORGOT_FOR: Duration = Duration::from_secs(60 * 60);
 
 /// The key of a trouble's alert.
 pub(super) fn key(trouble: Trouble) -> AlertKey {
@@ -24,8 +29,40 @@ impl Engine {
     /// A trouble began (with what is known about it) or is over.
     pub(super) fn trouble(&mut self, trouble: Trouble, detail: Option<Arc<str>>, now: Timestamp) {
         match detail {
-            Some(detail) => self.in_trouble(trouble, Some(&detail), now, now),
+            Some(detail) => {
+                if trouble == Trouble::StoreForgot {
+                    self.rest_all(now);
+                }
+                self.in_trouble(trouble, Some(&detail), now, now);
+            }
             None => self.out_of_trouble(trouble, "over", now),
+        }
+    }
+
+    /// Ends what has no end of its own: that something was forgotten.
+    pub(super) fn end_troubles(&mut self, now: Timestamp) {
+        let trouble = Trouble::StoreForgot;
+        let key = key(trouble);
+        let holder = self.state.holders.get(&key).and_then(|id| self.state.incidents.get(id));
+        let since = holder.and_then(|it| it.alerts.get(&key)).filter(|it| it.firing).map(|it| it.since);
+        if since.is_some_and(|since| has_passed(since, FORGOT_FOR, now)) {
+            self.out_of_trouble(trouble, "told", now);
+        }
+    }
+
+    /// A step that may have been forgotten counts as one that was just taken, on every target and axis.
+    fn rest_all(&mut self, now: Timestamp) {
+        let plan = self.plan.clone();
+        let Some(policy) = &plan.rules.policy else { return };
+        for target in &policy.targets {
+            for axis in Axis::ALL {
+                let Some(rest) = policy.axis(axis).map(|axis| axis.cool_down) else { continue };
+                let until = now.checked_add(rest).unwrap_or(Timestamp::MAX);
+                let place = (target.id.clone(), axis);
+                let known = self.state.cooldowns.entry(place.clone()).or_insert(until);
+                *known = until.max(*known);
+                self.dirty.cooldowns.insert(place);
+            }
         }
     }
 

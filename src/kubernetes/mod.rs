@@ -5,6 +5,7 @@
 //! write states an absolute size and the version it must still find, so repeating it is harmless.
 
 mod client;
+mod evidence;
 mod failure;
 mod kind;
 mod observe;
@@ -13,4 +14,5 @@ mod rollout;
 mod write;
 
 pub use client::{Cluster, ClusterError, FIELD_MANAGER};
+pub use evidence::{LastEvents, LogTail};
 pub use resources::{cpu_quantity, memory_quantity, parse_quantity};

@@ -121,14 +121,14 @@ fn count(value: Option<&Value>) -> usize {
     value.and_then(Value::as_u64).and_then(|count| usize::try_from(count).ok()).unwrap_or(0)
 }
 
-fn is_live(pod: &Pod) -> bool {
+pub(super) fn is_live(pod: &Pod) -> bool {
     let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
     pod.metadata.deletion_timestamp.is_none() && !matches!(phase, Some("Succeeded" | "Failed"))
 }
 
 /// Whether a pod that fits the selector is the workload's: a job's pod with the same labels must not be resized with
 /// it. Kinds whose way of making pods is not known are taken at their selector.
-fn belongs(pod: &Pod, kind: &str, workload: Option<&str>) -> bool {
+pub(super) fn belongs(pod: &Pod, kind: &str, workload: Option<&str>) -> bool {
     let mut owners = pod.metadata.owner_references.iter().flatten();
     let owner = owners.find(|owner| owner.controller == Some(true));
     match kind {
@@ -146,10 +146,15 @@ fn snapshot(pod: &Pod) -> PodSnapshot {
         name: pod.metadata.name.clone().unwrap_or_default().into(),
         uid: pod.metadata.uid.clone().unwrap_or_default().into(),
         resource_version: pod.metadata.resource_version.clone().unwrap_or_default().into(),
-        ready: condition(pod, "Ready").is_some_and(|ready| ready.status == "True"),
+        ready: is_ready(pod),
         resize: resize_state(pod, &containers),
         containers,
     }
+}
+
+/// Whether a pod takes traffic.
+pub(super) fn is_ready(pod: &Pod) -> bool {
+    condition(pod, "Ready").is_some_and(|ready| ready.status == "True")
 }
 
 fn sizes(pod: &Pod) -> Vec<ContainerSize> {

@@ -10,18 +10,19 @@ use secrecy::ExposeSecret as _;
 use serde::Serialize;
 
 use crate::config::secret::SecretSource;
-use crate::config::settings::{
-    ChannelSettings, HeartbeatSettings, PagerDutySettings, SlackSettings, WebhookSettings,
-};
+use crate::config::settings::{ChannelSettings, HeartbeatSettings, SlackSettings, WebhookSettings};
 use crate::domain::name::ChannelName;
-use crate::domain::notice::{Attempt, Communication, DeliveryReason, Notice};
+use crate::domain::notice::{Attempt, Communication, DeliveryReason, Notice, NoticeEvent};
 use crate::domain::template::Escape;
 
 use super::email::{self, Addresses};
+use super::pager::Pager;
 use super::render::{Message, Wording};
+use super::slack_bot::blocks::Words;
+use super::slack_bot::{self, PrivateError, SlackBot};
 use super::smtp::Mailer;
 use super::status::{Post, post};
-use super::{NotifyError, pagerduty, slack, webhook};
+use super::{NotifyError, slack, webhook};
 
 /// How long one HTTP request may take.
 const REQUEST_WITHIN: Duration = Duration::from_secs(10);
@@ -41,8 +42,9 @@ pub struct Channels {
 #[derive(Debug)]
 enum Channel {
     Slack(SlackSettings),
+    SlackBot(Box<SlackBot>),
     Email(Box<(Mailer, Addresses)>),
-    PagerDuty(PagerDutySettings),
+    PagerDuty(Box<Pager>),
     Webhook(WebhookSettings),
     Heartbeat(HeartbeatSettings),
 }
@@ -75,16 +77,37 @@ impl Channels {
         self
     }
 
+    /// Whether a notice is told with a chart where there is one.
+    pub fn shows_charts(&self, notice: &Notice) -> bool {
+        let is_told = notice.event.is_page() || notice.event == NoticeEvent::Resolved;
+        let shows = match self.by_name.get(&notice.channel) {
+            Some(Channel::Email(_)) => true,
+            // Once, with the message that opens the incident's thread.
+            Some(Channel::SlackBot(_)) => notice.receipt.is_none(),
+            Some(Channel::Slack(_) | Channel::PagerDuty(_) | Channel::Webhook(_) | Channel::Heartbeat(_))
+            | None => false,
+        };
+        shows && is_told && notice.digest.is_none()
+    }
+
     /// Tries once to deliver a notice to its channel.
     pub async fn deliver(&self, notice: &Notice) -> Attempt {
+        self.deliver_with(notice, None).await
+    }
+
+    /// The same with a chart, a PNG, for the channels that show one.
+    pub async fn deliver_with(&self, notice: &Notice, chart: Option<&[u8]>) -> Attempt {
         match self.by_name.get(&notice.channel) {
             None => Attempt::Refused {
                 reason: DeliveryReason::NoSuchChannel,
                 detail: format!("no channel `{}` is configured", notice.channel).into(),
             },
             Some(Channel::Slack(settings)) => self.slack(settings, notice).await,
-            Some(Channel::Email(mail)) => self.email(&mail.0, &mail.1, notice).await,
-            Some(Channel::PagerDuty(settings)) => self.pagerduty(settings, notice).await,
+            Some(Channel::SlackBot(bot)) => self.slack_bot(bot, notice, chart).await,
+            Some(Channel::Email(mail)) => self.email(&mail.0, &mail.1, notice, chart).await,
+            Some(Channel::PagerDuty(pager)) => {
+                pager.deliver(&self.client, &self.message(notice, Escape::Text)).await
+            }
             Some(Channel::Webhook(settings)) => self.webhook(settings, notice).await,
             Some(Channel::Heartbeat(settings)) => self.heartbeat(settings, notice).await,
         }
@@ -104,6 +127,24 @@ impl Channels {
             Ok(answer) => slack::judge(&answer),
             Err(attempt) => attempt,
         }
+    }
+
+    async fn slack_bot(&self, bot: &SlackBot, notice: &Notice, chart: Option<&[u8]>) -> Attempt {
+        let message = self.message(notice, Escape::Mrkdwn);
+        bot.deliver(&self.client, &message, &Words::new(&self.wording, &message), chart).await
+    }
+
+    /// Answers a click on a message of `channel` to the person who made it.
+    pub async fn answer_privately(
+        &self,
+        channel: &ChannelName,
+        response_url: &str,
+        text: &str,
+    ) -> Result<(), PrivateError> {
+        let Some(Channel::SlackBot(bot)) = self.by_name.get(channel) else {
+            return Err(PrivateError::Foreign);
+        };
+        slack_bot::answer_privately(&self.client, &bot.settings().api_url, response_url, text).await
     }
 
     async fn webhook(&self, settings: &WebhookSettings, notice: &Notice) -> Attempt {
@@ -145,45 +186,21 @@ impl Channels {
         post(&self.client, Post { url, headers, secrets: &secrets }, body).await
     }
 
-    async fn email(&self, mailer: &Mailer, addresses: &Addresses, notice: &Notice) -> Attempt {
+    async fn email(
+        &self,
+        mailer: &Mailer,
+        addresses: &Addresses,
+        notice: &Notice,
+        chart: Option<&[u8]>,
+    ) -> Attempt {
         let text = self.message(notice, Escape::Text);
         let html = self.message(notice, Escape::Html);
-        match email::mail(&text, &html, addresses) {
+        match email::mail_with(&text, &html, &addresses.for_recipients(&notice.recipients), chart) {
             Ok(mail) => mailer.send(&mail).await,
             Err(error) => {
                 Attempt::Refused { reason: DeliveryReason::NotRendered, detail: error.to_string().into() }
             }
         }
-    }
-
-    /// Sends every event; each states its whole meaning, so all are repeated where one was not accepted.
-    async fn pagerduty(&self, settings: &PagerDutySettings, notice: &Notice) -> Attempt {
-        let events = pagerduty::events(&self.message(notice, Escape::Text));
-        if events.is_empty() {
-            return Attempt::NothingToSend;
-        }
-        let routing_key = match settings.routing_key.read() {
-            Ok(key) => key,
-            Err(error) => return unread(&error.to_string()),
-        };
-        let secrets = [routing_key.expose_secret()];
-        let url = pagerduty::url(&settings.url);
-        let target = Post { url: &url, headers: &[], secrets: &secrets };
-        let mut outcome = Attempt::ACCEPTED;
-        for event in &events {
-            let body = encoded(&pagerduty::with_routing_key(event, routing_key.expose_secret()));
-            let attempt = match post(&self.client, target, body).await {
-                Ok(answer) => pagerduty::judge(&answer),
-                Err(attempt) => attempt,
-            };
-            match attempt {
-                // Until this one got through, the others have to wait: it may be the same reason for all.
-                Attempt::Failed { .. } => return attempt,
-                Attempt::Refused { .. } => outcome = attempt,
-                Attempt::Accepted { .. } | Attempt::NothingToSend => {}
-            }
-        }
-        outcome
     }
 }
 
@@ -191,12 +208,13 @@ impl Channel {
     fn new(name: &ChannelName, settings: &ChannelSettings) -> Result<Self, NotifyError> {
         Ok(match settings {
             ChannelSettings::Slack(slack) => Self::Slack(slack.clone()),
+            ChannelSettings::SlackBot(bot) => Self::SlackBot(Box::new(SlackBot::new(bot.clone()))),
             ChannelSettings::Email(email) => {
                 let addresses = Addresses::read(&email.from, &email.to)
                     .map_err(|address| NotifyError::Address { channel: name.clone(), address })?;
                 Self::Email(Box::new((Mailer::new(email.clone()), addresses)))
             }
-            ChannelSettings::PagerDuty(pagerduty) => Self::PagerDuty(pagerduty.clone()),
+            ChannelSettings::PagerDuty(pagerduty) => Self::PagerDuty(Box::new(Pager::new(pagerduty.clone()))),
             ChannelSettings::Webhook(webhook) => Self::Webhook(webhook.clone()),
         })
     }

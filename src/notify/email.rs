@@ -8,10 +8,10 @@ use std::fmt::Write as _;
 use std::time::SystemTime;
 
 use lettre::message::header::{ContentType, HeaderName, HeaderValue};
-use lettre::message::{Mailbox, MultiPart, SinglePart};
+use lettre::message::{Attachment, Body, Mailbox, MultiPart, SinglePart};
 
 use crate::domain::headline::{one_line, shortened, spoken};
-use crate::domain::notice::{Notice, NoticeEvent};
+use crate::domain::notice::{Notice, NoticeEvent, Recipients};
 use crate::domain::severity::Severity;
 
 use super::html;
@@ -40,14 +40,43 @@ impl Addresses {
         let to = to.iter().map(|text| read(text.as_ref())).collect::<Result<Vec<_>, _>>()?;
         Ok(Self { from: read(from)?, to })
     }
+
+    /// Whom one notice goes to. An address that cannot be read is left out; where none is left, the channel's own
+    /// receivers hear of it, because somebody must.
+    #[must_use]
+    pub fn for_recipients(&self, recipients: &Recipients) -> Self {
+        let mut to = if recipients.has_own() { self.to.clone() } else { Vec::new() };
+        for text in recipients.named() {
+            match text.trim().parse::<Mailbox>() {
+                Ok(address) if to.iter().all(|known| known.email != address.email) => to.push(address),
+                Ok(_) => {}
+                Err(_) => tracing::warn!(address = %one_line(text), "no mail address, left out"),
+            }
+        }
+        if to.is_empty() {
+            to.clone_from(&self.to);
+        }
+        Self { from: self.from.clone(), to }
+    }
 }
 
-/// The mail of a notice, made from its message for plain text and for HTML. The same notice makes the same mail, byte
-/// for byte, so that a repeat is one that mail programs can recognise.
+/// The mail of a notice without a chart.
 pub fn mail(
     text: &Message<'_>,
     html: &Message<'_>,
     addresses: &Addresses,
+) -> Result<lettre::Message, lettre::error::Error> {
+    mail_with(text, html, addresses, None)
+}
+
+/// The mail of a notice, made from its message for plain text and for HTML, and of its chart, a PNG that stands within
+/// the HTML. The same notice makes the same mail, byte for byte, so that a repeat is one that mail programs can
+/// recognise.
+pub fn mail_with(
+    text: &Message<'_>,
+    html: &Message<'_>,
+    addresses: &Addresses,
+    chart: Option<&[u8]>,
 ) -> Result<lettre::Message, lettre::error::Error> {
     let notice = text.notice;
     let facts = &notice.facts;
@@ -76,12 +105,27 @@ pub fn mail(
         .raw_header(header("X-Runbookd-Incident", facts.incident_id.as_str()))
         .raw_header(header("X-Runbookd-Severity", facts.severity.as_str()))
         .raw_header(header("X-Runbookd-Event", notice.event.as_str()))
-        .multipart(
-            MultiPart::alternative()
-                .boundary(format!("runbookd-{}", word(notice.id.as_str())))
-                .singlepart(SinglePart::builder().header(ContentType::TEXT_PLAIN).body(text_part(text)))
-                .singlepart(SinglePart::builder().header(ContentType::TEXT_HTML).body(html::page(html))),
-        )
+        .multipart(parts(text, html, host, chart))
+}
+
+/// `alternative(text, html)`, with a chart `alternative(text, related(html, chart))`.
+fn parts(text: &Message<'_>, html: &Message<'_>, host: &str, chart: Option<&[u8]>) -> MultiPart {
+    let id = word(text.notice.id.as_str());
+    let plain = SinglePart::builder().header(ContentType::TEXT_PLAIN).body(text_part(text));
+    let both = MultiPart::alternative().boundary(format!("runbookd-{id}")).singlepart(plain);
+    let page = |chart: Option<&str>| {
+        SinglePart::builder().header(ContentType::TEXT_HTML).body(html::page(html, chart))
+    };
+    let (Some(png), Ok(kind)) = (chart, ContentType::parse("image/png")) else {
+        return both.singlepart(page(None));
+    };
+    let name = format!("chart.{id}@{host}");
+    let picture = Attachment::new_inline_with_name(name.clone(), "chart.png".to_owned());
+    let related = MultiPart::related()
+        .boundary(format!("runbookd-{id}-chart"))
+        .singlepart(page(Some(&name)))
+        .singlepart(picture.body(Body::new(png.to_vec()), kind));
+    both.multipart(related)
 }
 
 /// The Subject of every mail about an incident, without `Re:`. No brackets: some mail programs ignore what is in them
@@ -129,6 +173,7 @@ fn text_part(message: &Message<'_>) -> String {
     }
     for (title, mark, lines) in [
         ("What runbookd did", "- ", message.did(MOST_LINES)),
+        ("What runbookd found", "- ", message.found(MOST_LINES)),
         ("Do next", "[ ] ", message.next_steps(MOST_LINES)),
     ] {
         if !lines.is_empty() && !is_over(notice) {
@@ -141,7 +186,7 @@ fn text_part(message: &Message<'_>) -> String {
     }
     for (name, url) in message.links() {
         line(&mut out, "");
-        line(&mut out, name);
+        line(&mut out, &name);
         line(&mut out, url);
     }
     out

@@ -4,6 +4,7 @@
 
 use std::fmt::Write as _;
 
+use crate::domain::caption::caption;
 use crate::domain::headline::{shortened, what_and_limit};
 use crate::domain::severity::Severity;
 use crate::domain::template::Escape;
@@ -21,11 +22,11 @@ const LONGEST_LINE: usize = 200;
 
 const FONT: &str = "font-family:-apple-system,Segoe UI,Roboto,Helvetica,Arial,sans-serif;color:#1b1f24";
 
-/// The page of a message made with [`Escape::Html`].
-pub fn page(message: &Message<'_>) -> String {
+/// The page of a message made with [`Escape::Html`], with the picture of this content id where there is one.
+pub fn page(message: &Message<'_>, chart: Option<&str>) -> String {
     let mut page = String::new();
     for lines in LINES {
-        page = with_lists(message, lines);
+        page = with_lists(message, chart, lines);
         if page.len() < LARGEST {
             break;
         }
@@ -33,7 +34,7 @@ pub fn page(message: &Message<'_>) -> String {
     page
 }
 
-fn with_lists(message: &Message<'_>, lines: usize) -> String {
+fn with_lists(message: &Message<'_>, chart: Option<&str>, lines: usize) -> String {
     let notice = message.notice;
     let facts = &notice.facts;
     let headline = Escape::Html.escape(&message.headline);
@@ -69,8 +70,12 @@ fn with_lists(message: &Message<'_>, lines: usize) -> String {
     }
     text.push_str(&whole_lines(&message.text));
     row(&mut page, "padding:16px;font-size:15px;line-height:22px", &text);
+    if let Some(id) = chart {
+        row(&mut page, "padding:0 16px 16px 16px", &picture(message, id));
+    }
     if !is_over(notice) {
         list(&mut page, "What runbookd did", "&bull;", &message.did(lines), lines);
+        list(&mut page, "What runbookd found", "&bull;", &message.found(lines), lines);
         list(&mut page, "Do next", "&#9744;", &message.next_steps(lines), lines);
     }
     let footer = Escape::Html.escape(&format!("{} · rev {}", facts.incident_id, notice.revision));
@@ -115,6 +120,17 @@ fn list(page: &mut String, title: &str, mark: &str, lines: &[String], most: usiz
     row(page, "padding:0 16px 16px 16px;font-size:15px;line-height:22px", &content);
 }
 
+/// Twice as many pixels as it takes, sharp on a phone; the sentence stands in where pictures are off.
+fn picture(message: &Message<'_>, id: &str) -> String {
+    let notice = message.notice;
+    format!(
+        "<img src=\"cid:{}\" width=\"560\" height=\"240\" border=\"0\" alt=\"{}\" \
+         style=\"display:block;width:100%;max-width:560px;height:auto\">",
+        Escape::Html.escape(id),
+        Escape::Html.escape(&caption(&notice.facts, notice.created_at))
+    )
+}
+
 fn button(url: &str) -> String {
     format!(
         "<table role=\"presentation\" cellpadding=\"0\" cellspacing=\"0\" border=\"0\"><tr>\
@@ -126,7 +142,8 @@ fn button(url: &str) -> String {
 }
 
 fn link(url: &str, name: &str) -> String {
-    format!("<a href=\"{}\" style=\"color:#0b57d0\">{name}</a>", Escape::Html.escape(url))
+    let (url, name) = (Escape::Html.escape(url), Escape::Html.escape(name));
+    format!("<a href=\"{url}\" style=\"color:#0b57d0\">{name}</a>")
 }
 
 /// As many whole lines as there is room for; the rest is counted, and stands in the text part.

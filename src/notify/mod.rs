@@ -7,9 +7,12 @@
 pub mod channels;
 pub mod email;
 pub mod html;
+pub mod pager;
 pub mod pagerduty;
 pub mod render;
+pub mod routing_key;
 pub mod slack;
+pub mod slack_bot;
 pub mod smtp;
 pub mod status;
 pub mod webhook;

@@ -49,6 +49,15 @@ pub fn dedup_key(uid: &str, page: u32) -> String {
     if page <= 1 { format!("runbookd/{uid}") } else { format!("runbookd/{uid}/{page}") }
 }
 
+/// Which page a dedup key of ours is about.
+pub fn page(dedup_key: &str) -> u32 {
+    dedup_key
+        .rsplit('/')
+        .next()
+        .filter(|_| dedup_key.matches('/').count() > 1)
+        .map_or(1, |page| page.parse().unwrap_or(1))
+}
+
 /// An event with its routing key, ready to be sent.
 pub fn with_routing_key(event: &Value, routing_key: &str) -> Value {
     let mut event = event.clone();
@@ -75,9 +84,15 @@ pub fn judge(answer: &Answer) -> Attempt {
     }
 }
 
+/// One event for every key that was used, the newest first: it is the one that rings. The alert in which it was
+/// acknowledged knows it already.
 fn every_key(message: &Message<'_>, action: &str) -> Vec<Value> {
-    let facts = &message.notice.facts;
-    let keys = (1..=facts.pages.max(1)).map(|page| dedup_key(&facts.uid, page));
+    let notice = message.notice;
+    let facts = &notice.facts;
+    let known = facts.acknowledged_in.as_ref().filter(|origin| origin.channel == notice.channel);
+    let known = known.filter(|_| matches!(notice.event, NoticeEvent::Acknowledged { .. }));
+    let keys = (1..=facts.pages.max(1)).rev().map(|page| dedup_key(&facts.uid, page));
+    let keys = keys.filter(|key| known.is_none_or(|origin| *origin.place != **key));
     keys.map(|key| json!({"event_action": action, "dedup_key": key})).collect()
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use crate::domain::Timestamp;
+use crate::domain::diagnosis::Link;
 use crate::domain::digest::Digest;
 use crate::domain::headline::{between, clock_seen, headline, one_line, shortened};
 use crate::domain::incident::IncidentState;
@@ -19,6 +20,10 @@ const MOST_ACTIONS: usize = 3;
 const MOST_STEPS: usize = 3;
 /// The most characters one value brings along; longer ones lose their middle.
 const LONGEST_VALUE: usize = 500;
+/// How many links of steps and tools a message carries.
+const MOST_LINKS: usize = 5;
+/// The longest name of such a link, in characters.
+const LONGEST_LINK_NAME: usize = 40;
 /// What stands for an empty value: a line that vanishes looks like a mistake.
 const NOTHING: &str = "none yet";
 
@@ -62,11 +67,7 @@ impl Wording {
             return digest_message(notice, digest, escape, public_url);
         }
         let template = if notice.event.is_initial() { &self.initial_alert } else { &self.status_update };
-        let values = values(notice, escape);
-        let (text, template_error) = match template.render_for(escape, &values) {
-            Ok(text) => (text, None),
-            Err(error) => (plain_words(&values, escape), Some(error)),
-        };
+        let (text, template_error) = filled(template, notice, escape);
         Message {
             notice,
             headline: headline(&notice.event, &notice.facts),
@@ -75,6 +76,18 @@ impl Wording {
             incident_url: public_url
                 .map(|base| format!("{}/incidents/{}", base.trim_end_matches('/'), notice.facts.incident_id)),
         }
+    }
+}
+
+impl Wording {
+    /// The opening's words with what is true now, for a place that always shows the whole incident.
+    pub fn opening(&self, notice: &Notice, escape: Escape) -> String {
+        filled(&self.initial_alert, notice, escape).0
+    }
+
+    /// The status' words, also where the notice is the opening.
+    pub fn status(&self, notice: &Notice, escape: Escape) -> String {
+        filled(&self.status_update, notice, escape).0
     }
 }
 
@@ -116,6 +129,16 @@ impl Message<'_> {
         next_steps(self.notice, most)
     }
 
+    /// What the diagnosis found, at most `most` lines and one that counts the rest. Not escaped.
+    pub fn found(&self, most: usize) -> Vec<String> {
+        let found = &self.notice.facts.diagnosis;
+        let mut lines: Vec<String> = found.iter().take(most).map(|line| tamed(line)).collect();
+        if found.len() > most {
+            lines.push(format!("and {} more", found.len() - most));
+        }
+        lines
+    }
+
     /// When something happens next, in words.
     pub fn eta(&self) -> String {
         eta(self.notice)
@@ -126,11 +149,20 @@ impl Message<'_> {
         self.notice.facts.runbook_url.as_deref().filter(|url| is_web(url))
     }
 
+    /// The links of steps and tools that a browser opens without harm.
+    pub fn tools(&self) -> impl Iterator<Item = &Link> {
+        self.notice.facts.links.iter().filter(|link| is_web(&link.url))
+    }
+
     /// The links with their names, the most useful first.
-    pub fn links(&self) -> Vec<(&'static str, &str)> {
-        let incident = self.incident_url.as_deref().map(|url| ("Incident", url));
-        let runbook = self.runbook_url().map(|url| ("Runbook", url));
-        incident.into_iter().chain(runbook).collect()
+    pub fn links(&self) -> Vec<(String, &str)> {
+        let incident = self.incident_url.as_deref().map(|url| ("Incident".to_owned(), url));
+        let runbook = self.runbook_url().map(|url| ("Runbook".to_owned(), url));
+        let tools = self
+            .tools()
+            .take(MOST_LINKS)
+            .map(|link| (shortened(one_line(&link.name).trim(), LONGEST_LINK_NAME), &*link.url));
+        incident.into_iter().chain(runbook).chain(tools).collect()
     }
 }
 
@@ -143,6 +175,14 @@ pub fn is_over(notice: &Notice) -> bool {
 /// A value of the world on one line and not longer than a message can take.
 pub fn tamed(text: &str) -> String {
     shortened(one_line(text).trim(), LONGEST_VALUE)
+}
+
+fn filled(template: &Template, notice: &Notice, escape: Escape) -> (String, Option<TemplateError>) {
+    let values = values(notice, escape);
+    match template.render_for(escape, &values) {
+        Ok(text) => (text, None),
+        Err(error) => (plain_words(&values, escape), Some(error)),
+    }
 }
 
 fn values(notice: &Notice, escape: Escape) -> BTreeMap<String, Insert> {

@@ -1,5 +1,5 @@
 //! Slack by incoming webhook: a message in Block Kit that is complete without a click. Owns its looks and limits and
-//! the reading of the webhook's answers; cannot edit, thread or be clicked, which takes a bot.
+//! the reading of the webhook's answers; cannot edit, thread or be clicked, which takes a bot (`slack_bot`).
 
 use serde_json::{Value, json};
 
@@ -18,6 +18,8 @@ const LONGEST_SECTION: usize = 2_800;
 const MOST_SECTIONS: usize = 2;
 /// How many steps and actions a first message shows.
 const MOST_LINES: usize = 8;
+/// How many findings a message shows.
+const MOST_FOUND: usize = 5;
 /// The longest line among them, before it is escaped.
 const LONGEST_LINE: usize = 120;
 /// The longest link in the footer, in bytes; Slack refuses 3000 characters of text there.
@@ -33,9 +35,12 @@ pub fn body(message: &Message<'_>) -> Value {
         head = format!("{head}\n{number}");
     }
     let mut blocks = vec![section(&head)];
-    blocks.extend(sections(&message.text).iter().map(|text| section(text)));
+    blocks.extend(sections(&message.text, MOST_SECTIONS).iter().map(|text| section(text)));
     if message.notice.event.is_initial() {
-        blocks.extend(sections(&opening(message)).first().map(|text| section(text)));
+        blocks.extend(sections(&opening(message), MOST_SECTIONS).first().map(|text| section(text)));
+    }
+    if !is_over(message.notice) {
+        blocks.extend(sections(&found(message), MOST_SECTIONS).first().map(|text| section(text)));
     }
     if let Some(url) = message.incident_url.as_deref() {
         blocks.push(json!({
@@ -53,14 +58,7 @@ pub fn body(message: &Message<'_>) -> Value {
         "unfurl_links": false,
         "unfurl_media": false,
         "blocks": blocks,
-        // Slack may fold attachments away, so this one holds nothing that anybody has to read.
-        "attachments": [{
-            "color": colour(message),
-            "blocks": [{
-                "type": "context",
-                "elements": [{"type": "mrkdwn", "text": footer(message, &number)}],
-            }],
-        }],
+        "attachments": attachments(message),
     })
 }
 
@@ -97,8 +95,32 @@ fn opening(message: &Message<'_>) -> String {
     lines.join("\n")
 }
 
+/// What the diagnosis found, in every message until it is over: whoever opens the channel late reads the last one.
+fn found(message: &Message<'_>) -> String {
+    let found = message.found(MOST_FOUND);
+    let lines =
+        found.iter().map(|text| format!("\n• {}", Escape::Mrkdwn.escape(&shortened(text, LONGEST_LINE))));
+    if found.is_empty() {
+        String::new()
+    } else {
+        format!("*What runbookd found*{}", lines.collect::<String>())
+    }
+}
+
+/// The colour and the footer. Slack may fold attachments away, so this one holds nothing that anybody has to read.
+pub(super) fn attachments(message: &Message<'_>) -> Value {
+    let number = Escape::Mrkdwn.escape(message.notice.facts.incident_id.as_str());
+    json!([{
+        "color": colour(message),
+        "blocks": [{
+            "type": "context",
+            "elements": [{"type": "mrkdwn", "text": footer(message, &number)}],
+        }],
+    }])
+}
+
 /// The shape that goes with the word; people who see no colours see it too.
-fn sign(message: &Message<'_>) -> &'static str {
+pub(super) fn sign(message: &Message<'_>) -> &'static str {
     match (&message.notice.event, message.notice.facts.severity) {
         _ if is_over(message.notice) => "✅",
         (NoticeEvent::NotScaled, _) => "⏸",
@@ -127,18 +149,18 @@ fn footer(message: &Message<'_>, number: &str) -> String {
     parts.join(" · ")
 }
 
-fn section(text: &str) -> Value {
+pub(super) fn section(text: &str) -> Value {
     json!({"type": "section", "text": {"type": "mrkdwn", "text": text}})
 }
 
-/// The filled template in sections that Slack takes, parted between lines; what is beyond them is counted, not cut
+/// The filled template in at most `most` sections that Slack takes and one line that counts what is left, parted between lines; what is beyond them is counted, not cut
 /// off in silence.
-fn sections(text: &str) -> Vec<String> {
+pub(super) fn sections(text: &str, most: usize) -> Vec<String> {
     let mut parts = vec![String::new()];
     let mut lines = text.split_inclusive('\n').flat_map(pieces).peekable();
     while let Some(line) = lines.peek() {
         let full = parts.last().is_none_or(|part| length(part) + length(line) > LONGEST_SECTION);
-        if full && parts.len() == MOST_SECTIONS {
+        if full && parts.len() == most {
             let left = lines.count();
             parts.push(format!("… and {left} more lines on the incident's page"));
             break;
@@ -187,7 +209,7 @@ mod tests {
     #[test]
     fn long_texts_are_parted_between_lines_and_never_within_a_token() {
         let line = format!("{}\n", "x".repeat(999));
-        let parts = sections(&line.repeat(7));
+        let parts = sections(&line.repeat(7), 2);
         assert_eq!(parts.iter().map(|part| length(part)).collect::<Vec<_>>(), [2_000, 2_000, 41]);
         assert!(parts[2].contains("3 more lines"));
 
@@ -196,6 +218,6 @@ mod tests {
         assert_eq!(parts.concat(), token);
         assert_eq!(parts[1], "&amp;<!date^1^{time}|03:22 UTC>");
         assert!(parts.iter().all(|part| length(part) <= LONGEST_SECTION));
-        assert_eq!(sections("\n\n"), Vec::<String>::new());
+        assert_eq!(sections("\n\n", 2), Vec::<String>::new());
     }
 }

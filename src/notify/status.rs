@@ -84,25 +84,34 @@ pub struct Post<'a> {
 
 /// Posts a JSON body. An error is the attempt that came of it.
 pub async fn post(client: &reqwest::Client, post: Post<'_>, body: Vec<u8>) -> Result<Answer, Attempt> {
-    let broken = |error| broken(error, post.secrets);
     let mut request =
         client.post(post.url).header(CONTENT_TYPE, "application/json; charset=utf-8").body(body);
     for (name, value) in post.headers {
         request = request.header(name, *value);
     }
+    exchange(request, post.secrets, LARGEST_ANSWER).await
+}
+
+/// Sends a request and reads at most `most` bytes of the answer. An error is the attempt that came of it.
+pub async fn exchange(
+    request: reqwest::RequestBuilder,
+    secrets: &[&str],
+    most: usize,
+) -> Result<Answer, Attempt> {
+    let broken = |error| broken(error, secrets);
     let mut response = request.send().await.map_err(broken)?;
     let mut read = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(broken)? {
         read.extend_from_slice(&chunk);
-        if read.len() >= LARGEST_ANSWER {
-            read.truncate(LARGEST_ANSWER);
+        if read.len() >= most {
+            read.truncate(most);
             break;
         }
     }
     Ok(Answer {
         status: response.status(),
         retry_after: retry_after(response.headers()),
-        body: one_line(&without_secrets(&String::from_utf8_lossy(&read), post.secrets)),
+        body: one_line(&without_secrets(&String::from_utf8_lossy(&read), secrets)),
     })
 }
 

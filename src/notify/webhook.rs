@@ -76,6 +76,8 @@ pub struct Incident<'m> {
     pub team: &'m str,
     /// What was done, newest first.
     pub actions: Vec<Action<'m>>,
+    /// What the diagnosis found, a line a step.
+    pub diagnosis: Vec<&'m str>,
     /// What is to be done.
     pub next_steps: Vec<&'m str>,
     /// When something happens next.
@@ -88,8 +90,19 @@ pub struct Incident<'m> {
     pub resolved_at: Option<Timestamp>,
     /// A page to read.
     pub runbook_url: Option<&'m str>,
+    /// Tools and pages to look at.
+    pub links: Vec<Link<'m>>,
     /// How often this channel was paged about it.
     pub pages: u32,
+}
+
+/// A page to look at.
+#[derive(Debug, Serialize)]
+pub struct Link<'m> {
+    /// What it leads to.
+    pub name: &'m str,
+    /// Its http or https URL.
+    pub url: &'m str,
 }
 
 /// Something that was done.
@@ -153,12 +166,14 @@ pub fn body<'m>(message: &'m Message<'_>) -> Body<'m> {
                 .iter()
                 .map(|action| Action { at: action.at, text: &action.text })
                 .collect(),
+            diagnosis: facts.diagnosis.iter().map(AsRef::as_ref).collect(),
             next_steps: facts.next_steps.iter().map(AsRef::as_ref).collect(),
             eta: facts.eta,
             since: facts.since,
             opened_at: facts.opened_at,
             resolved_at: facts.resolved_at,
             runbook_url: message.runbook_url(),
+            links: message.tools().map(|link| Link { name: &link.name, url: &link.url }).collect(),
             pages: facts.pages,
         },
     }

@@ -47,26 +47,7 @@ pub fn decode(
     asked: Asked,
     pool: &mut LabelPool,
 ) -> Result<Vec<Sample>, QueryError> {
-    let envelope = match serde_json::from_slice::<Envelope<'_>>(body) {
-        Ok(envelope) => envelope,
-        Err(_) if !(200..300).contains(&status) => {
-            return Err(QueryError::new(by_status(status), format!("HTTP {status}: {}", opening(body))));
-        }
-        Err(error) => return Err(malformed(error)),
-    };
-    if envelope.status != "success" || !(200..300).contains(&status) {
-        let kind = envelope.error_type.as_deref().unwrap_or_default();
-        let words = envelope.error.as_deref().unwrap_or("no reason given");
-        return Err(QueryError::new(by_error(kind, status), format!("HTTP {status} {kind}: {words}")));
-    }
-    if let Some(warning) = envelope.warnings.iter().flatten().find(|text| !text.starts_with("PromQL")) {
-        return Err(QueryError::new(QueryFailure::Partial, warning.clone()));
-    }
-    if envelope.is_partial == Some(true) {
-        return Err(QueryError::new(QueryFailure::Partial, "the answer is marked isPartial"));
-    }
-    let Some(data) = envelope.data else { return Err(malformed("there is no data")) };
-    let data: Data<'_> = serde_json::from_str(data.get()).map_err(malformed)?;
+    let data = successful(body, status)?;
     pool.turn(asked.at);
     match data.result_type.as_ref() {
         "vector" => {
@@ -88,7 +69,31 @@ pub fn decode(
     }
 }
 
-fn malformed(why: impl fmt::Display) -> QueryError {
+/// The data of an answer that is whole.
+pub(super) fn successful(body: &[u8], status: u16) -> Result<Data<'_>, QueryError> {
+    let envelope = match serde_json::from_slice::<Envelope<'_>>(body) {
+        Ok(envelope) => envelope,
+        Err(_) if !(200..300).contains(&status) => {
+            return Err(QueryError::new(by_status(status), format!("HTTP {status}: {}", opening(body))));
+        }
+        Err(error) => return Err(malformed(error)),
+    };
+    if envelope.status != "success" || !(200..300).contains(&status) {
+        let kind = envelope.error_type.as_deref().unwrap_or_default();
+        let words = envelope.error.as_deref().unwrap_or("no reason given");
+        return Err(QueryError::new(by_error(kind, status), format!("HTTP {status} {kind}: {words}")));
+    }
+    if let Some(warning) = envelope.warnings.iter().flatten().find(|text| !text.starts_with("PromQL")) {
+        return Err(QueryError::new(QueryFailure::Partial, warning.clone()));
+    }
+    if envelope.is_partial == Some(true) {
+        return Err(QueryError::new(QueryFailure::Partial, "the answer is marked isPartial"));
+    }
+    let Some(data) = envelope.data else { return Err(malformed("there is no data")) };
+    serde_json::from_str(data.get()).map_err(malformed)
+}
+
+pub(super) fn malformed(why: impl fmt::Display) -> QueryError {
     QueryError::new(QueryFailure::Malformed, why.to_string())
 }
 
@@ -138,11 +143,11 @@ struct Envelope<'a> {
 }
 
 #[derive(Deserialize)]
-struct Data<'a> {
+pub(super) struct Data<'a> {
     #[serde(borrow, rename = "resultType")]
-    result_type: Cow<'a, str>,
+    pub(super) result_type: Cow<'a, str>,
     #[serde(borrow)]
-    result: &'a RawValue,
+    pub(super) result: &'a RawValue,
 }
 
 #[derive(Deserialize)]
@@ -178,7 +183,21 @@ fn seen(seconds: f64, value: Option<f64>, asked: Asked) -> Observation {
 }
 
 /// The labels of a series, without `__name__`, in the order the server wrote them.
-struct Pairs<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
+pub(super) struct Pairs<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
+
+impl Pairs<'_> {
+    /// Whether they are exactly these labels; an empty value is an absent label.
+    pub(super) fn is(&self, labels: &Labels) -> bool {
+        let mut count = 0;
+        for (name, value) in self.0.iter().filter(|(_, value)| !value.is_empty()) {
+            if labels.get(name) != Some(value.as_ref()) {
+                return false;
+            }
+            count += 1;
+        }
+        count == labels.len()
+    }
+}
 
 #[derive(Deserialize)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);

@@ -13,9 +13,11 @@ use secrecy::ExposeSecret;
 use super::QueryError;
 use super::answer::{Asked, decode};
 use super::pool::LabelPool;
+use super::range::{self, Span};
 use crate::config::secret::{SecretError, SecretSource};
 use crate::config::settings::PrometheusSettings;
 use crate::domain::Timestamp;
+use crate::domain::labels::Labels;
 use crate::domain::observation::{Answer, QueryFailure, Sample};
 
 /// A sample older than this when it is answered is stale: Prometheus' own look-back.
@@ -131,6 +133,50 @@ impl Prometheus {
             .map_err(|_| QueryError::new(QueryFailure::Malformed, "the answer could not be read"))?
     }
 
+    /// Asks for the values of one series of `expr` over a span, for a picture: exactly the labels `wanted`, `None`
+    /// where there is no such series; an instant without a value is NaN.
+    ///
+    /// Bounded as [`Self::query_vector`] is, and by the span's own time.
+    pub async fn query_range(
+        &self,
+        expr: &str,
+        span: Span,
+        wanted: &Labels,
+    ) -> Result<Option<Vec<(Timestamp, f64)>>, QueryError> {
+        let within = self.timeout.min(span.within);
+        let fetched = tokio::time::timeout(within, self.fetch_range(expr, span, within)).await;
+        let (status, body) = fetched.unwrap_or_else(|_| {
+            Err(QueryError::new(QueryFailure::TimedOut, format!("no complete answer within {within:?}")))
+        })?;
+        if body.len() < LARGE {
+            return range::decode(&body, status, wanted, &span);
+        }
+        let wanted = wanted.clone();
+        tokio::task::spawn_blocking(move || range::decode(&body, status, &wanted, &span))
+            .await
+            .map_err(|_| QueryError::new(QueryFailure::Malformed, "the answer could not be read"))?
+    }
+
+    async fn fetch_range(
+        &self,
+        expr: &str,
+        span: Span,
+        within: Duration,
+    ) -> Result<(u16, Vec<u8>), QueryError> {
+        #[expect(clippy::cast_precision_loss, reason = "a step of seconds is exact in a double")]
+        let step = span.step() as f64;
+        let mut question = self
+            .client
+            .query_range(expr, span.from.as_second(), span.to.as_second(), step)
+            .timeout(i64::try_from(within.as_millis()).unwrap_or(i64::MAX).max(1));
+        if let Some(token) = self.token()? {
+            question = question.header(AUTHORIZATION, token);
+        }
+        let response = question.post_raw().await.map_err(|error| unanswered(&error))?;
+        let status = response.status().as_u16();
+        Ok((status, self.body(response).await?))
+    }
+
     async fn fetch(&self, expr: &str, at: Timestamp) -> Result<(u16, Vec<u8>), QueryError> {
         let mut question = self
             .client
@@ -138,19 +184,17 @@ impl Prometheus {
             .query("time", seconds(at))
             // The server need not go on after we have stopped waiting.
             .timeout(i64::try_from(self.timeout.as_millis()).unwrap_or(i64::MAX).max(1));
-        if let Some(source) = &self.bearer_token {
-            let token = bearer(source)
-                .map_err(|error| QueryError::new(QueryFailure::Unreachable, error.to_string()))?;
+        if let Some(token) = self.token()? {
             question = question.header(AUTHORIZATION, token);
         }
-        let response = question.post_raw().await.map_err(|error| match &error {
-            QueryApiError::Client(client) => client
-                .inner()
-                .map_or_else(|| QueryError::new(QueryFailure::Unreachable, error.to_string()), broken),
-            _ => QueryError::new(QueryFailure::Unreachable, error.to_string()),
-        })?;
+        let response = question.post_raw().await.map_err(|error| unanswered(&error))?;
         let status = response.status().as_u16();
         Ok((status, self.body(response).await?))
+    }
+
+    fn token(&self) -> Result<Option<HeaderValue>, QueryError> {
+        let token = self.bearer_token.as_ref().map(bearer).transpose();
+        token.map_err(|error| QueryError::new(QueryFailure::Unreachable, error.to_string()))
     }
 
     /// Reads the body chunk by chunk, so that neither a huge answer nor one that only decompresses to a huge one is
@@ -221,6 +265,14 @@ fn certificates(path: PathBuf) -> Result<Vec<reqwest::Certificate>, ClientError>
     match reqwest::Certificate::from_pem_bundle(&pem) {
         Ok(certificates) if !certificates.is_empty() => Ok(certificates),
         Ok(_) | Err(_) => Err(ClientError::CaInvalid { path }),
+    }
+}
+
+fn unanswered(error: &QueryApiError) -> QueryError {
+    let unreachable = || QueryError::new(QueryFailure::Unreachable, error.to_string());
+    match error {
+        QueryApiError::Client(client) => client.inner().map_or_else(unreachable, broken),
+        _ => unreachable(),
     }
 }
 

@@ -7,11 +7,13 @@
 mod answer;
 mod client;
 mod pool;
+mod range;
 mod schedule;
 
 pub use answer::{Asked, decode};
 pub use client::{ClientError, Prometheus};
 pub use pool::LabelPool;
+pub use range::{MOST_POINTS, Span};
 pub use schedule::{Cadence, Schedule};
 
 use crate::domain::observation::QueryFailure;

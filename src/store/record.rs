@@ -28,6 +28,7 @@ impl Row {
             Change::Cooldown(target, axis, until) => {
                 row("cooldown", &json("cooldown", &(target, axis))?, until.as_ref())
             }
+            Change::Silence(id, silence) => row("silence", id.as_str(), silence.as_ref()),
             Change::Numbered(day, count) => row("numbered", &day.to_string(), Some(count)),
         }
     }
@@ -43,6 +44,7 @@ impl Row {
                 let (target, axis): (TargetId, Axis) = parse(kind, key)?;
                 Change::Cooldown(target, axis, Some(parse::<Timestamp>(kind, body)?))
             }
+            "silence" => Change::Silence(key.into(), Some(parse(kind, body)?)),
             "numbered" => Change::Numbered(parse(kind, key)?, parse(kind, body)?),
             _ => return Ok(None),
         }))

@@ -1,220 +1,324 @@
-//! The embedded store: `SQLite` in write-ahead mode with a sync at every commit. Owns the connection, the schema
-//! version and the lock that keeps a second daemon out.
+//! The open store: one connection, how many commits are in the file, and what to do when either is in doubt. Owns the
+//! way back after a failure; the file's form, its neighbours and the transaction have modules of their own.
 
-use std::fs::{File, TryLockError};
-use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use rusqlite::{Connection, params};
+use rusqlite::Connection;
 
 use crate::config::settings::StoreSettings;
 use crate::domain::change::Change;
 
+use super::cause::Cause;
+use super::commit::{Scope, commit};
+use super::files::Files;
+use super::finding::Finding;
 use super::record::Row;
-use super::{Committed, StoreError};
+use super::rows::{self, Loaded};
+use super::{Committed, StoreError, connection, schema};
 
-/// The newest schema this version reads and writes.
-const SCHEMA: i64 = 1;
+/// How long somebody else's lock is waited for at the start.
+const PATIENCE_AT_START: Duration = Duration::from_secs(5);
 
-/// `rbkd`: says whose file it is (<https://www.sqlite.org/pragma.html#pragma_application_id>).
-const APPLICATION: i64 = 0x7262_6b64;
+/// The same while people wait to be paged.
+const PATIENCE: Duration = Duration::from_millis(500);
 
-/// The open store.
+/// How often, in commits, room is given back and the ballast is looked after.
+const TIDY_EVERY: u64 = 256;
+
+/// The store.
 #[derive(Debug)]
 pub struct Store {
-    place: Place,
-    /// `None` after a failed commit, until it was opened again.
+    /// `None` for a store that is only in memory.
+    files: Option<Files>,
+    /// `None` where it could not be opened, or after a failed commit, until it was opened again.
     connection: Option<Connection>,
-    /// Held for life. Unlike `SQLite`'s own locks it also keeps out a daemon that only reads at first.
-    _lock: Option<File>,
-}
-
-#[derive(Debug)]
-enum Place {
-    Memory,
-    File(PathBuf),
+    /// The number of the last commit known to be in the file.
+    commits: u64,
+    /// The scope of a commit whose outcome is not known.
+    unknown: Option<Scope>,
+    /// Whether the file was never read: what it holds is not what the daemon knows.
+    unread: bool,
+    /// Whether the file lacks something that was committed, so that everything has to be written again.
+    behind: bool,
+    findings: Vec<Finding>,
 }
 
 impl Store {
-    /// Opens the store, making or migrating it where needed, and reads everything committed.
-    pub fn open(settings: &StoreSettings) -> Result<(Self, Committed), StoreError> {
-        let (place, lock) = match settings {
-            StoreSettings::Memory => (Place::Memory, None),
-            StoreSettings::Sqlite(path) => {
-                if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-                    std::fs::create_dir_all(folder)
-                        .map_err(|source| StoreError::Folder { path: folder.into(), source })?;
-                }
-                (Place::File(path.clone()), Some(lock(path)?))
-            }
-        };
-        let connection = connect(&place)?;
-        let committed = read_all(&connection)?;
-        Ok((Self { place, connection: Some(connection), _lock: lock }, committed))
-    }
-
-    /// Commits the changes as one transaction, synced before it returns.
+    /// Opens the store, making or migrating it where needed, and reads everything committed. What is noticed on the
+    /// way is in [`Self::take_findings`]; a file that cannot be opened is tried again with each commit.
     ///
     /// # Errors
-    /// After an error the outcome is unknown; committing the same changes again is right and harmless.
-    pub fn commit(&mut self, changes: &[Change]) -> Result<(), StoreError> {
-        if changes.is_empty() {
-            return Ok(());
+    /// Only where the file is not ours to use: another daemon holds it, a newer version or another program wrote it.
+    pub fn open(settings: &StoreSettings) -> Result<(Self, Committed), StoreError> {
+        match settings {
+            StoreSettings::Memory => {
+                let store = Self {
+                    files: None,
+                    connection: Some(connection::in_memory()?),
+                    commits: 0,
+                    unknown: None,
+                    unread: false,
+                    behind: false,
+                    findings: Vec::new(),
+                };
+                Ok((store, Vec::new()))
+            }
+            StoreSettings::Sqlite(path) => Self::open_files(Files::of(path)),
         }
-        let rows = changes.iter().map(Row::from_change).collect::<Result<Vec<_>, _>>()?;
-        let mut connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => connect(&self.place)?,
+    }
+
+    /// Commits the changes as one transaction, synced before it returns. Without changes it only makes sure that the
+    /// store works.
+    ///
+    /// # Errors
+    /// [`StoreError::Behind`] asks for [`Self::replace`]. After another error the changes are not on record as far as
+    /// can be known; committing them again is right and harmless.
+    pub fn commit(&mut self, changes: &[Change]) -> Result<(), StoreError> {
+        self.put(changes, Scope::Changed)
+    }
+
+    /// Commits everything there is to know, in place of what the file holds.
+    ///
+    /// # Errors
+    /// As [`Self::commit`].
+    pub fn replace(&mut self, everything: &[Change]) -> Result<(), StoreError> {
+        self.put(everything, Scope::Everything)
+    }
+
+    /// What was noticed since this was last asked.
+    pub fn take_findings(&mut self) -> Vec<Finding> {
+        std::mem::take(&mut self.findings)
+    }
+
+    /// Whether the disk is so full that the room kept for that is given up.
+    pub fn is_tight(&self) -> bool {
+        self.files.as_ref().is_some_and(|files| files.ballast.is_tight())
+    }
+
+    /// The number of the last commit known to be in the file.
+    pub fn commits(&self) -> u64 {
+        self.commits
+    }
+}
+
+// === at the start ===
+
+impl Store {
+    fn open_files(mut files: Files) -> Result<(Self, Committed), StoreError> {
+        let mut findings = Vec::new();
+        let mut opened = open(&mut files);
+        if opened.as_ref().is_err_and(|error| error.cause() == Cause::Full) && files.ballast.release() {
+            opened = open(&mut files);
+        }
+        if opened.as_ref().is_err_and(StoreError::is_damage_at_start) {
+            opened = begin_anew(&mut files, &mut findings);
+        }
+        let (connection, loaded) = match opened {
+            Ok((connection, loaded)) => (Some(connection), Some(loaded)),
+            Err(refusal) if refusal.is_refusal() => return Err(refusal),
+            Err(error) => match connection::read(&files.path) {
+                Err(refusal) if refusal.is_refusal() => return Err(refusal),
+                read => {
+                    let forgot = read.is_err() && !files.is_new();
+                    let (cause, detail) = (error.cause(), error.to_string());
+                    findings.push(Finding::InMemory { cause, detail, forgot });
+                    (None, if forgot { None } else { Some(read.unwrap_or_default()) })
+                }
+            },
         };
-        write(&mut connection, &rows)?;
+        let unread = loaded.is_none();
+        let loaded = loaded.unwrap_or_default();
+        let head = files.head.read();
+        let commits = loaded.commits.or(head).unwrap_or_default();
+        if let Some(missing) = head.unwrap_or_default().checked_sub(commits).filter(|it| *it > 0 && !unread) {
+            findings.push(Finding::LostTail { commits: missing, forgot: true });
+        }
+        let damaged = loaded.damaged + usize::from(!unread && loaded.commits.is_none());
+        if damaged > 0 {
+            findings.push(Finding::Damaged { rows: damaged });
+        }
+        let mut store =
+            Self { files: Some(files), connection, commits, unknown: None, unread, behind: false, findings };
+        if damaged > 0
+            && let Some(mut connection) = store.connection.take()
+            // Where that cannot be written now, the rows stay and are found again at the next start.
+            && rows::put_aside(&mut connection, commits).is_ok()
+        {
+            store.connection = Some(connection);
+        }
+        if store.connection.is_some() {
+            store.settled();
+        }
+        Ok((store, loaded.changes))
+    }
+
+    /// After the file was opened: which one it is, and room for worse days.
+    fn settled(&mut self) {
+        if let Some(connection) = &self.connection {
+            // Only sets a number.
+            let _ = connection.busy_timeout(PATIENCE);
+        }
+        if let Some(files) = &mut self.files {
+            files.note_opened();
+            files.ballast.take();
+        }
+    }
+}
+
+/// Opens for work and reads.
+fn open(files: &mut Files) -> Result<(Connection, Loaded), StoreError> {
+    files.hold()?;
+    let connection = connection::open(&files.path, PATIENCE_AT_START)?;
+    let loaded = rows::load(&connection, schema::NEWEST)?;
+    Ok((connection, loaded))
+}
+
+/// Puts a broken file aside and begins a new one with what could be saved.
+fn begin_anew(files: &mut Files, findings: &mut Vec<Finding>) -> Result<(Connection, Loaded), StoreError> {
+    if !files.was_ours() {
+        return Err(StoreError::Foreign { path: files.path.clone() });
+    }
+    let (saved, commits) = connection::salvage(&files.path);
+    let to = files.move_aside()?;
+    findings.push(Finding::MovedAside { to, saved: saved.len(), forgot: true });
+    let mut connection = connection::open(&files.path, PATIENCE_AT_START)?;
+    rows::fill(&mut connection, &saved, commits.max(files.head.read()).unwrap_or_default())?;
+    let loaded = rows::load(&connection, schema::NEWEST)?;
+    Ok((connection, loaded))
+}
+
+// === while it runs ===
+
+impl Store {
+    fn put(&mut self, changes: &[Change], scope: Scope) -> Result<(), StoreError> {
+        let rows = changes.iter().map(Row::from_change).collect::<Result<Vec<_>, _>>()?;
+        if self.files.as_ref().is_some_and(Files::is_replaced) {
+            self.drop_connection();
+        }
+        self.reconnect()?;
+        if scope == Scope::Changed {
+            if self.behind {
+                return Err(StoreError::Behind);
+            }
+            if rows.is_empty() {
+                return Ok(());
+            }
+        }
+        let Err(error) = self.write(&rows, scope) else { return Ok(()) };
+        let made_room =
+            error.cause() == Cause::Full && self.files.as_mut().is_some_and(|files| files.ballast.release());
+        let before = self.commits;
+        let reopened = if error.cause() == Cause::Malformed { self.begin_anew() } else { self.reconnect() };
+        match reopened {
+            Ok(()) if self.behind && scope == Scope::Changed => Err(StoreError::Behind),
+            Ok(()) if self.behind => self.write(&rows, scope),
+            Ok(()) if self.commits > before => Ok(()),
+            Ok(()) if made_room => self.write(&rows, scope),
+            Ok(()) | Err(_) => Err(error),
+        }
+    }
+
+    /// Writes on an open connection; after a failure there is none, and what came of it is not known.
+    fn write(&mut self, rows: &[Row], scope: Scope) -> Result<(), StoreError> {
+        let Some(mut connection) = self.connection.take() else { return Err(StoreError::Behind) };
+        self.unknown = Some(scope);
+        commit(&mut connection, rows, self.commits, scope)?;
         self.connection = Some(connection);
+        self.committed(scope);
+        self.tidy();
         Ok(())
     }
-}
 
-fn lock(path: &Path) -> Result<File, StoreError> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".lock");
-    let file =
-        File::create(&name).map_err(|source| StoreError::Folder { path: name.clone().into(), source })?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StoreError::InUse { path: path.into() }),
-        Err(TryLockError::Error(source)) => Err(StoreError::Folder { path: name.into(), source }),
-    }
-}
-
-fn connect(place: &Place) -> Result<Connection, StoreError> {
-    let connection = match place {
-        Place::Memory => Connection::open_in_memory()?,
-        Place::File(path) => Connection::open(path)?,
-    };
-    connection.busy_timeout(std::time::Duration::from_secs(5))?;
-    let path = || match place {
-        Place::Memory => PathBuf::from(":memory:"),
-        Place::File(path) => path.clone(),
-    };
-    let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    let application: i64 = connection.query_row("PRAGMA application_id", [], |row| row.get(0))?;
-    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-    if application != APPLICATION && tables > 0 {
-        return Err(StoreError::Foreign { path: path() });
-    }
-    if version > SCHEMA {
-        return Err(StoreError::Newer { path: path(), found: version, known: SCHEMA });
-    }
-    connection.pragma_update(None, "journal_mode", "WAL")?;
-    connection.pragma_update(None, "synchronous", "FULL")?;
-    if version < SCHEMA {
-        connection.execute_batch(&format!(
-            "BEGIN IMMEDIATE;
-             CREATE TABLE record (
-                 kind TEXT NOT NULL, key TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (kind, key)
-             ) STRICT, WITHOUT ROWID;
-             CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
-             INSERT INTO meta VALUES ('commit_seq', 0);
-             PRAGMA application_id = {APPLICATION};
-             PRAGMA user_version = {SCHEMA};
-             COMMIT;"
-        ))?;
-    }
-    Ok(connection)
-}
-
-fn write(connection: &mut Connection, rows: &[Row]) -> Result<(), StoreError> {
-    let transaction = connection.transaction()?;
-    {
-        let mut put = transaction.prepare_cached("INSERT OR REPLACE INTO record VALUES (?1, ?2, ?3)")?;
-        let mut delete = transaction.prepare_cached("DELETE FROM record WHERE kind = ?1 AND key = ?2")?;
-        for row in rows {
-            match &row.body {
-                Some(body) => put.execute(params![row.kind, row.key, body])?,
-                None => delete.execute(params![row.kind, row.key])?,
-            };
+    /// One more commit is known to be in the file.
+    fn committed(&mut self, scope: Scope) {
+        self.unknown = None;
+        self.commits += 1;
+        if scope == Scope::Everything {
+            self.behind = false;
         }
-        transaction.execute("UPDATE meta SET value = value + 1 WHERE name = 'commit_seq'", [])?;
+        if let Some(files) = &mut self.files {
+            files.head.write(self.commits);
+        }
     }
-    transaction.commit()?;
-    Ok(())
-}
 
-fn read_all(connection: &Connection) -> Result<Committed, StoreError> {
-    let mut statement = connection.prepare("SELECT kind, key, body FROM record ORDER BY kind, key")?;
-    let mut rows = statement.query([])?;
-    let mut changes = Vec::new();
-    while let Some(row) = rows.next()? {
-        let (kind, key, body): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        changes.extend(Row::into_change(&kind, &key, &body)?);
+    fn tidy(&mut self) {
+        let is_time = self.commits.is_multiple_of(TIDY_EVERY);
+        if let Some(files) = &mut self.files
+            && (is_time || files.ballast.is_tight())
+        {
+            files.ballast.take();
+        }
+        if !is_time {
+            return;
+        }
+        if self.connection.as_ref().is_some_and(|connection| connection::shrink(connection).is_err()) {
+            self.drop_connection();
+        }
     }
-    Ok(changes)
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::Timestamp;
-    use crate::domain::alert::{Alert, AlertKey};
-    use crate::domain::labels::Labels;
-    use crate::domain::name::TargetId;
-    use crate::domain::scaling::Axis;
+    /// Leaves a file that is no longer the one that was opened: its log may have the name of another's now.
+    fn drop_connection(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            let keep_log = rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
+            let _ = connection.set_db_config(keep_log, true);
+        }
+    }
 
-    fn changes() -> Vec<Change> {
-        let key = AlertKey {
-            rule: "monitoring/system/cpu_usage".into(),
-            series: Labels::new([("service", "a\"b")]),
+    /// Opens the file where it is not open, and finds out what is in it.
+    fn reconnect(&mut self) -> Result<(), StoreError> {
+        if self.connection.is_some() {
+            return Ok(());
+        }
+        let Some(files) = &mut self.files else { return self.begin_anew() };
+        files.hold()?;
+        let reopened = connection::open(&files.path, PATIENCE).and_then(|connection| {
+            connection::settle(&connection)?;
+            let found = rows::commits(&connection, schema::NEWEST)?;
+            Ok((connection, found))
+        });
+        let (connection, found) = match reopened {
+            Err(error) if error.cause() == Cause::Malformed && files.was_ours() => return self.begin_anew(),
+            Err(error) => return Err(error),
+            Ok(reopened) => reopened,
         };
-        let target =
-            TargetId { namespace: "shop".into(), kind: "Deployment".into(), name: "checkout".into() };
-        let until: Timestamp = "2026-11-23T03:22:00Z".parse().unwrap();
-        vec![
-            Change::Alert(key, Some(Alert::new(until))),
-            Change::Cooldown(target, Axis::Vertical, Some(until)),
-            Change::Numbered(20_261_123, 7),
-        ]
+        let next = self.commits + u64::from(self.unknown.is_some());
+        if self.unread && found != Some(0) || found.is_some_and(|found| found > next) {
+            // What is in there was never read, or not written by this daemon.
+            drop(connection);
+            return self.begin_anew();
+        }
+        files.note_opened();
+        self.connection = Some(connection);
+        match found {
+            Some(found) if found > self.commits => {
+                // The commit whose outcome was not known did happen.
+                let scope = self.unknown.unwrap_or(Scope::Changed);
+                self.committed(scope);
+            }
+            Some(found) if found < self.commits => {
+                let commits = self.commits - found;
+                self.findings.push(Finding::LostTail { commits, forgot: false });
+                self.behind = true;
+            }
+            Some(_) => self.behind |= self.unread,
+            None => self.behind = true,
+        }
+        (self.unknown, self.unread) = (None, false);
+        Ok(())
     }
 
-    #[test]
-    fn what_was_committed_is_read_back_and_a_deletion_deletes() {
-        let folder = tempfile::tempdir().unwrap();
-        let settings = StoreSettings::Sqlite(folder.path().join("deep/down/store.db"));
-        let (mut store, found) = Store::open(&settings).unwrap();
-        assert_eq!(found, []);
-        store.commit(&changes()).unwrap();
-        drop(store);
-        let (mut store, found) = Store::open(&settings).unwrap();
-        assert_eq!(found, changes());
-        let Change::Alert(key, _) = changes().remove(0) else { panic!("an alert comes first") };
-        store.commit(&[Change::Alert(key, None)]).unwrap();
-        drop(store);
-        assert_eq!(Store::open(&settings).unwrap().1.len(), 2);
-    }
-
-    #[test]
-    fn a_second_daemon_is_kept_out() {
-        let folder = tempfile::tempdir().unwrap();
-        let settings = StoreSettings::Sqlite(folder.path().join("store.db"));
-        let held = Store::open(&settings).unwrap();
-        assert!(matches!(Store::open(&settings), Err(StoreError::InUse { .. })));
-        drop(held);
-        assert!(Store::open(&settings).is_ok());
-    }
-
-    #[test]
-    fn a_newer_or_foreign_file_is_refused_untouched() {
-        let folder = tempfile::tempdir().unwrap();
-        let newer = folder.path().join("newer.db");
-        drop(Store::open(&StoreSettings::Sqlite(newer.clone())).unwrap());
-        Connection::open(&newer).unwrap().pragma_update(None, "user_version", 99).unwrap();
-        assert!(matches!(
-            Store::open(&StoreSettings::Sqlite(newer)),
-            Err(StoreError::Newer { found: 99, .. })
-        ));
-        let foreign = folder.path().join("foreign.db");
-        Connection::open(&foreign).unwrap().execute_batch("CREATE TABLE theirs (a)").unwrap();
-        let before = std::fs::read(&foreign).unwrap();
-        assert!(matches!(
-            Store::open(&StoreSettings::Sqlite(foreign.clone())),
-            Err(StoreError::Foreign { .. })
-        ));
-        assert_eq!(std::fs::read(&foreign).unwrap(), before);
+    /// Puts aside what stands there and begins a new file, into which everything has to be written.
+    fn begin_anew(&mut self) -> Result<(), StoreError> {
+        self.drop_connection();
+        if let Some(files) = &mut self.files {
+            let to = files.move_aside()?;
+            self.findings.push(Finding::MovedAside { to, saved: 0, forgot: self.unread });
+            self.connection = Some(connection::open(&files.path, PATIENCE)?);
+            files.note_opened();
+        } else {
+            self.connection = Some(connection::in_memory()?);
+        }
+        (self.behind, self.unknown, self.unread) = (true, None, false);
+        Ok(())
     }
 }

@@ -23,6 +23,13 @@ pub struct OutcomeLabels {
     pub outcome: &'static str,
 }
 
+/// What the store noticed about itself.
+#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct FindingLabels {
+    /// The finding's code.
+    pub finding: &'static str,
+}
+
 /// How a notice's attempt ended.
 #[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct NoticeLabels {
@@ -57,6 +64,15 @@ pub struct StateLabels {
     pub state: &'static str,
 }
 
+/// What became of a callback.
+#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct CallbackLabels {
+    /// `slack`, `pagerduty`.
+    pub source: &'static str,
+    /// The outcome's code.
+    pub outcome: &'static str,
+}
+
 /// How a scaling action moved.
 #[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct ScalingLabels {
@@ -66,6 +82,15 @@ pub struct ScalingLabels {
     pub outcome: &'static str,
     /// The reason's code, empty where there is none.
     pub reason: &'static str,
+}
+
+/// How a step of a diagnosis ended.
+#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct DiagnosisLabels {
+    /// The step's kind.
+    pub kind: &'static str,
+    /// `found`, or the failure's code.
+    pub outcome: &'static str,
 }
 
 /// Why something did not happen.
@@ -93,6 +118,8 @@ pub struct Metrics {
     pub incidents: Family<StateLabels, Gauge>,
     /// Attempts to deliver notices.
     pub notices: Family<NoticeLabels, Counter>,
+    /// What Slack and PagerDuty sent.
+    pub callbacks: Family<CallbackLabels, Counter>,
     /// From the decision to the acceptance of a notice.
     pub notice_delay: Family<ChannelLabels, Histogram>,
     /// Notices decided and not delivered.
@@ -101,6 +128,10 @@ pub struct Metrics {
     pub scaling_actions: Family<ScalingLabels, Counter>,
     /// Wanted steps held, by reason; counted when a reason begins.
     pub scaling_held: Family<ReasonLabels, Counter>,
+    /// Steps of diagnoses that ended.
+    pub diagnosis_steps: Family<DiagnosisLabels, Counter>,
+    /// Incidents that nobody is told of, by reason; counted when a reason begins.
+    pub incidents_held: Family<ReasonLabels, Counter>,
     /// Reloads, by outcome.
     pub reloads: Family<OutcomeLabels, Counter>,
     /// Whether the last reload was taken.
@@ -109,6 +140,12 @@ pub struct Metrics {
     pub last_reload_timestamp: Gauge<f64, AtomicU64>,
     /// Commits of the store, by outcome.
     pub store_commits: Family<OutcomeLabels, Counter>,
+    /// How long a commit took, synced to disk.
+    pub store_commit: Histogram,
+    /// Whether the store takes no commits.
+    pub store_failing: Gauge,
+    /// What the store noticed about itself.
+    pub store_findings: Family<FindingLabels, Counter>,
     /// Whether nothing can be evaluated.
     pub blind: Gauge,
 }
@@ -126,14 +163,20 @@ impl Default for Metrics {
             alerts: Family::default(),
             incidents: Family::default(),
             notices: Family::default(),
+            callbacks: Family::default(),
             notice_delay: Family::new_with_constructor(|| Histogram::new(DELAYS)),
             outbox_messages: Gauge::default(),
             scaling_actions: Family::default(),
             scaling_held: Family::default(),
+            diagnosis_steps: Family::default(),
+            incidents_held: Family::default(),
             reloads: Family::default(),
             last_reload_successful: Gauge::default(),
             last_reload_timestamp: Gauge::default(),
             store_commits: Family::default(),
+            store_commit: Histogram::new(DELAYS),
+            store_failing: Gauge::default(),
+            store_findings: Family::default(),
             blind: Gauge::default(),
             registry: Registry::default(),
         };
@@ -155,6 +198,7 @@ impl Default for Metrics {
         r.register("alerts", "Alerts, by state and severity", m.alerts.clone());
         r.register("incidents", "Incidents, by state", m.incidents.clone());
         r.register("notices", "Attempts to deliver notices", m.notices.clone());
+        r.register("callbacks", "Callbacks of Slack and PagerDuty, by outcome", m.callbacks.clone());
         let help = "From the decision to the acceptance of a notice";
         r.register_with_unit("notice_delay", help, Unit::Seconds, m.notice_delay.clone());
         r.register("outbox_messages", "Notices decided and not yet delivered", m.outbox_messages.clone());
@@ -164,6 +208,9 @@ impl Default for Metrics {
             "Wanted scaling steps held, counted when a reason begins",
             m.scaling_held.clone(),
         );
+        r.register("diagnosis_steps", "Steps of diagnoses that ended", m.diagnosis_steps.clone());
+        let help = "Incidents that nobody is told of, counted when a reason begins";
+        r.register("incidents_held", help, m.incidents_held.clone());
         r.register("config_reloads", "Reloads, by outcome", m.reloads.clone());
         let help = "Whether the last reload was taken";
         r.register("config_last_reload_successful", help, m.last_reload_successful.clone());
@@ -171,6 +218,11 @@ impl Default for Metrics {
         let gauge = m.last_reload_timestamp.clone();
         r.register_with_unit("config_last_reload_timestamp", help, Unit::Seconds, gauge);
         r.register("store_commits", "Commits of the store, by outcome", m.store_commits.clone());
+        let help = "How long a commit took, synced to disk";
+        r.register_with_unit("store_commit", help, Unit::Seconds, m.store_commit.clone());
+        r.register("store_failing", "Whether the store takes no commits", m.store_failing.clone());
+        let help = "What the store noticed about itself";
+        r.register("store_findings", help, m.store_findings.clone());
         r.register("blind", "Whether nothing can be evaluated", m.blind.clone());
         Self { registry, ..metrics }
     }

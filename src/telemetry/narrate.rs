@@ -6,7 +6,7 @@ use crate::domain::alert::AlertChange;
 use crate::domain::scaling::ActionState;
 use crate::engine::report::Report;
 
-use super::metrics::{Metrics, ReasonLabels, ScalingLabels};
+use super::metrics::{DiagnosisLabels, Metrics, ReasonLabels, ScalingLabels};
 
 /// Logs and counts a decision.
 pub fn narrate(report: &Report, metrics: &Metrics) {
@@ -46,6 +46,19 @@ pub fn narrate(report: &Report, metrics: &Metrics) {
         Report::Held { target, axis, reason } => {
             info!(%target, %axis, %reason, "scaling step held");
             metrics.scaling_held.get_or_create(&ReasonLabels { reason: reason.as_str() }).inc();
+        }
+        Report::Diagnosed { incident, step, kind, failure } => {
+            let (kind, outcome) = (kind.as_str(), failure.map_or("found", |failure| failure.as_str()));
+            info!(%incident, %step, kind, outcome, "diagnosis step ended");
+            metrics.diagnosis_steps.get_or_create(&DiagnosisLabels { kind, outcome }).inc();
+        }
+        Report::Suppressed { id, why: Some(why) } => {
+            info!(incident = %id, reason = why.as_str(), %why, "incident held back");
+            metrics.incidents_held.get_or_create(&ReasonLabels { reason: why.as_str() }).inc();
+        }
+        Report::Suppressed { id, why: None } => info!(incident = %id, "incident no longer held back"),
+        Report::Silence { id, moved, by, matchers, until } => {
+            info!(silence = %id, moved = moved.as_str(), by = %by, %matchers, %until, "silence moved");
         }
         Report::Trouble { trouble, began } => {
             warn!(trouble = trouble.as_str(), began, "the daemon's own trouble moved");

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use regex::Regex;
 use runbookd::telemetry::metrics::{
-    AlertLabels, ChannelLabels, Metrics, NoticeLabels, OutcomeLabels, ReasonLabels, ScalingLabels,
-    StateLabels,
+    AlertLabels, CallbackLabels, ChannelLabels, DiagnosisLabels, FindingLabels, Metrics, NoticeLabels,
+    OutcomeLabels, ReasonLabels, ScalingLabels, StateLabels,
 };
 
 use crate::tree::{files, none, root, rust_files, text};
@@ -27,12 +27,16 @@ fn exported() -> Names {
         .notices
         .get_or_create(&NoticeLabels { channel: channel(), outcome: "accepted", reason: "" })
         .inc();
+    metrics.callbacks.get_or_create(&CallbackLabels { source: "slack", outcome: "taken" }).inc();
     metrics.notice_delay.get_or_create(&ChannelLabels { channel: channel() }).observe(0.1);
     let scaling = ScalingLabels { axis: "horizontal", outcome: "planned", reason: "" };
     metrics.scaling_actions.get_or_create(&scaling).inc();
+    metrics.incidents_held.get_or_create(&ReasonLabels { reason: "silenced" }).inc();
     metrics.scaling_held.get_or_create(&ReasonLabels { reason: "cooldown" }).inc();
+    metrics.diagnosis_steps.get_or_create(&DiagnosisLabels { kind: "query", outcome: "found" }).inc();
     metrics.reloads.get_or_create(&OutcomeLabels { outcome: "taken" }).inc();
     metrics.store_commits.get_or_create(&OutcomeLabels { outcome: "committed" }).inc();
+    metrics.store_findings.get_or_create(&FindingLabels { finding: "lost_tail" }).inc();
     let label = Regex::new(r#"([a-z_]+)=""#).unwrap();
     let mut names = Names::new();
     let encoded = metrics.encode().expect("metrics encode");

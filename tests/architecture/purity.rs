@@ -7,7 +7,10 @@ use crate::tree::{none, rust_files};
 
 /// What the pure core may name of the outside.
 const MAY_USE: &[(&str, &[&str])] = &[
-    ("domain", &["std", "crate", "super", "humantime", "jiff", "minijinja", "serde", "strsim", "thiserror"]),
+    (
+        "domain",
+        &["std", "crate", "super", "humantime", "jiff", "minijinja", "regex", "serde", "strsim", "thiserror"],
+    ),
     ("engine", &["std", "crate", "super", "jiff"]),
 ];
 

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use runbookd::config::settings::{ChannelSettings, SmtpTls, StoreSettings};
+use runbookd::config::secret::SecretSource;
+use runbookd::config::settings::{ChannelSettings, SlackAllow, SmtpTls, StoreSettings};
 use runbookd::config::{Loaded, Sources, parse};
 use runbookd::domain::labels::Labels;
 use runbookd::domain::name::{ChannelName, RuleId};
@@ -274,6 +275,46 @@ channels:
     let plan = &settings.communication;
     let ladder = [&plan.primary, &plan.secondary, &plan.emergency].map(ChannelName::as_str);
     assert_eq!(ladder, ["email", "local", "local"]);
+}
+
+#[test]
+fn a_slack_bot_and_a_pager_take_callbacks_signed_with_either_secret() {
+    let settings = loaded(
+        "channels:
+  chat:
+    slack:
+      bot_token_file: /run/secrets/bot
+      channel: '#incidents'
+      signing_secret_file: [/run/secrets/new, /run/secrets/old]
+      allow: mapped
+      users: {U0123456789: Ana}
+  plain:
+    slack: {bot_token_env: BOT, channel: C0123456789}
+  pager:
+    pagerduty: {routing_key_env: KEY, webhook_secret_env: SIGNING}
+",
+        "",
+    )
+    .settings;
+    let bot = |name: &str| match settings.channels.get(&ChannelName::from(name)) {
+        Some(ChannelSettings::SlackBot(bot)) => bot.clone(),
+        other => panic!("{other:?}"),
+    };
+    let file = |path: &str| SecretSource::File(path.into());
+    let chat = bot("chat");
+    assert_eq!((chat.bot_token, chat.channel.as_ref()), (file("/run/secrets/bot"), "#incidents"));
+    assert_eq!(chat.signing_secrets, [file("/run/secrets/new"), file("/run/secrets/old")]);
+    assert_eq!(chat.allow, SlackAllow::Mapped);
+    assert_eq!(chat.users.into_iter().collect::<Vec<_>>(), [("U0123456789".into(), "Ana".into())]);
+    let plain = bot("plain");
+    assert_eq!((plain.api_url.as_ref(), plain.allow), ("https://slack.com", SlackAllow::Channel));
+    assert_eq!(plain.signing_secrets, []);
+    match settings.channels.get(&ChannelName::from("pager")) {
+        Some(ChannelSettings::PagerDuty(pager)) => {
+            assert_eq!(pager.webhook_secrets, [SecretSource::Env("SIGNING".into())]);
+        }
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]

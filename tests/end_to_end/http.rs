@@ -29,6 +29,15 @@ async fn an_incident_is_read_taken_and_resolved_over_http() {
     let page = daemon.text(&format!("/incidents/{id}")).await.unwrap();
     assert!(page.contains(&id) && page.contains("Ana"), "the page of the link says the same");
 
+    let (code, said) =
+        daemon.post(&format!("{one}/notes"), &json!({"by": "Ana", "text": "logs rotated"})).await.unwrap();
+    assert!(code == 200 && said.to_string().contains("logs rotated"), "a note stands on the timeline");
+    let (code, said) =
+        daemon.post(&format!("{one}/checklist/0"), &json!({"by": "Ana", "done": true})).await.unwrap();
+    assert_eq!((code, &said["checklist"][0]["done_by"]), (200, &json!("Ana")));
+    let (code, said) = daemon.post(&format!("{one}/unacknowledge"), &json!({"by": "Ana"})).await.unwrap();
+    assert_eq!((code, &said["state"]), (200, &json!("open")));
+
     let (code, _) = daemon.post(&format!("{one}/resolve"), &json!({"by": "Ana"})).await.unwrap();
     assert_eq!(code, 200);
     let resolved = |event: &serde_json::Value| event["event_action"] == "resolve";
@@ -55,6 +64,12 @@ async fn wrong_requests_are_problems_and_foreign_pages_change_nothing() {
         (client.post(url(&format!("{API}/incidents/INC-0/acknowledge"))).json(&json!({"by": "Ana"})), 404),
         (client.post(url(&format!("{API}/incidents/INC-0/acknowledge"))).json(&json!({"by": ""})), 400),
         (client.post(url(&format!("{API}/incidents/INC-0/acknowledge"))).json(&json!({"bye": 1})), 400),
+        (client.post(url(&format!("{API}/incidents/INC-0/acknowledge"))).json(&json!({"for": "soon"})), 400),
+        (client.post(url(&format!("{API}/incidents/INC-0/unacknowledge"))).json(&json!({"by": "Ana"})), 404),
+        (client.post(url(&format!("{API}/incidents/INC-0/notes"))).json(&json!({"text": " "})), 400),
+        (client.post(url(&format!("{API}/incidents/INC-0/notes"))).json(&json!({"text": "seen"})), 404),
+        (client.post(url(&format!("{API}/incidents/INC-0/checklist/0"))).json(&json!({"done": true})), 404),
+        (client.post(url(&format!("{API}/incidents/INC-0/checklist/x"))).json(&json!({"done": true})), 400),
         (post(), 202),
     ];
     for (request, expected) in cases {

@@ -10,8 +10,12 @@
 )]
 
 mod blind;
+mod callbacks;
+mod diagnosed;
+mod disk;
 mod http;
 mod life_cycle;
+mod power_loss;
 mod reload;
 mod told;
 
@@ -40,9 +44,14 @@ async fn begin() -> Story {
 
 /// A world with a daemon in it, for what needs no story.
 async fn world() -> (Stage, Daemon) {
-    let stage = Stage::set(Path::new(SHIPPED), TimeScale::default()).await.unwrap();
+    let stage = stage().await;
     let daemon = start(&stage).await;
     (stage, daemon)
+}
+
+/// A world whose daemon is not started yet.
+async fn stage() -> Stage {
+    Stage::set(Path::new(SHIPPED), TimeScale::default()).await.unwrap()
 }
 
 /// A daemon on a stage.

@@ -177,7 +177,7 @@ impl World {
             }
             let Some(effect) = waiting.pop_front() else { return Ok(()) };
             let event = match effect {
-                Effect::Deliver(_) => continue,
+                Effect::Deliver(_) | Effect::Diagnose(_) => continue,
                 Effect::Look(target) => {
                     let seen = if self.can_look {
                         Ok(Box::new(self.workload.clone()))

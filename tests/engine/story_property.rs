@@ -13,6 +13,7 @@ use runbookd::domain::labels::Labels;
 use runbookd::domain::name::{ChannelName, IncidentId, NoticeId};
 use runbookd::domain::notice::{Attempt, DeliveryReason, Notice, NoticeEvent};
 use runbookd::domain::observation::{Answer, Observation, QueryFailure, Round, Sample};
+use runbookd::domain::silence::{Silence, SilenceRequest};
 use runbookd::engine::Engine;
 use runbookd::engine::effect::Effect;
 use runbookd::engine::event::Event;
@@ -36,11 +37,18 @@ static PLANS: LazyLock<[Arc<Plan>; 3]> = LazyLock::new(|| {
     let cpu = "cpu_usage: {warning: 70%, critical: 90%, for: 60s, keep_firing_for: 30s}";
     let memory = ", memory_usage: {warning: 70%, on_no_data: fire, no_data_after: 120s, on_error: fire}";
     let quick = "cpu_usage: {warning: 60%, critical: 80%, on_no_data: resolve, no_data_after: 60s}";
+    // A greater problem says it all, and one rule keeps to hours of its own: a story lasts from minutes to days.
+    let quiet = "inhibit_rules: [{source_matchers: [severity=critical], target_matchers: [alertname=memory_usage], \
+                 equal: [service]}]\n\
+                 time_intervals: [{name: early, time_intervals: [{times: [{start_time: \"03:05\", end_time: \"03:40\"}]}]}]\n";
     let page_all = format!("{SEES}communication: {{notify: {{warning: [primary, emergency]}}}}");
     [
-        plan(SEES, &rules(cpu, memory)),
+        plan(SEES, &format!("{quiet}{}", rules(cpu, memory))),
         plan(&page_all, &rules(quick, ", memory_usage: {critical: 90%, on_error: fire}")),
-        plan(SEES, &rules(cpu, "")),
+        plan(
+            SEES,
+            &format!("{quiet}{}", rules(&cpu.replace("for: 60s", "mute_time_intervals: [early]"), "")),
+        ),
     ]
 });
 
@@ -51,6 +59,8 @@ enum Turn {
     Wait,
     Acknowledge(Index),
     Resolve(Index),
+    Silence { service: usize, of_both: bool, seconds: i64 },
+    EndSilence(usize),
     Attempt(Index, Attempt),
     Reload(usize),
     Restart,
@@ -79,6 +89,9 @@ fn turn() -> impl Strategy<Value = Turn> {
         3 => Just(Turn::Wait),
         1 => any::<Index>().prop_map(Turn::Acknowledge),
         1 => any::<Index>().prop_map(Turn::Resolve),
+        2 => (0..3_usize, any::<bool>(), 1_i64..3_000)
+            .prop_map(|(service, of_both, seconds)| Turn::Silence { service, of_both, seconds }),
+        1 => (0..3_usize).prop_map(Turn::EndSilence),
         6 => (any::<Index>(), attempt).prop_map(|(which, attempt)| Turn::Attempt(which, attempt)),
         1 => (0..3_usize).prop_map(Turn::Reload),
         2 => Just(Turn::Restart),
@@ -154,8 +167,10 @@ impl Watched {
         };
         let refused = refused.and_then(|id| self.engine.outbox().find(|(it, _)| **it == id));
         let refused = refused.map(|(_, notice)| notice.clone());
+        let is_tick = matches!(event, Event::Tick);
         let _ = self.engine.on(event, at(seconds));
         self.check_states()?;
+        self.check_holds(is_tick, seconds)?;
         // An opening that is refused and given up was never heard.
         let given_up = refused.filter(|notice| self.engine.outbox().all(|(id, _)| *id != notice.id));
         if let Some(notice) = given_up.filter(|notice| notice.event == NoticeEvent::Opened) {
@@ -200,6 +215,19 @@ impl Watched {
         Ok(())
     }
 
+    /// Nobody hears of an incident only while it is held back, and it is held back only while there is a reason.
+    fn check_holds(&self, is_tick: bool, seconds: i64) -> Result<(), TestCaseError> {
+        for incident in self.engine.incidents().filter(|incident| incident.state.is_active()) {
+            let is_held = incident.held.is_some();
+            prop_assert!(is_held || !incident.told.is_empty(), "nobody was told of {}", incident.id);
+            if is_tick {
+                let why = self.engine.suppressed(&incident.id, at(seconds));
+                prop_assert_eq!(incident.held.as_ref().map(|hold| &hold.why), why.as_ref());
+            }
+        }
+        Ok(())
+    }
+
     fn check_notice(&mut self, notice: &Notice) -> Result<(), TestCaseError> {
         prop_assert!(self.notices.insert(notice.id.clone()), "the same notice twice: {:?}", notice.event);
         let key = (notice.facts.incident_id.clone(), notice.channel.clone());
@@ -235,10 +263,28 @@ impl Watched {
             }
             Turn::Fail { metric } => round(*metric, Answer::Failed(QueryFailure::TimedOut))?,
             Turn::Wait => Event::Tick,
-            Turn::Acknowledge(which) => {
-                Event::Acknowledge { incident: self.pick(*which)?, by: "Ana".into(), until: None }
-            }
+            Turn::Acknowledge(which) => Event::Acknowledge {
+                incident: self.pick(*which)?,
+                by: "Ana".into(),
+                until: None,
+                origin: None,
+            },
             Turn::Resolve(which) => Event::Resolve { incident: self.pick(*which)?, by: "Ana".into() },
+            Turn::Silence { service, of_both, seconds: length } => {
+                let which = if *of_both { "cpu_.*|memory_.*" } else { "cpu_.*" };
+                let asked = SilenceRequest {
+                    matchers: format!("service={}, alertname=~{which:?}", SERVICES[*service]).parse().ok()?,
+                    starts_at: at(seconds),
+                    ends_at: at(seconds + length),
+                    author: "Ana".into(),
+                    comment: "a story".into(),
+                };
+                let id = Some(SERVICES[*service].into());
+                Event::Silence(Box::new(Silence::new(asked, id, at(seconds)).ok()?))
+            }
+            Turn::EndSilence(service) => {
+                Event::ExpireSilence { id: SERVICES[*service].into(), by: "Ben".into() }
+            }
             Turn::Attempt(which, attempt) => {
                 let waiting: Vec<NoticeId> = self.engine.outbox().map(|(id, _)| id.clone()).collect();
                 if waiting.is_empty() {
@@ -369,6 +415,9 @@ fn moves(reports: &[Report]) -> Vec<String> {
         | Report::Scaling { .. }
         | Report::Held { .. }
         | Report::Sight { .. }
+        | Report::Diagnosed { .. }
+        | Report::Suppressed { .. }
+        | Report::Silence { .. }
         | Report::Trouble { .. } => None,
     });
     moved.collect()

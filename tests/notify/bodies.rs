@@ -5,14 +5,15 @@ use std::path::PathBuf;
 use runbookd::domain::notice::NoticeEvent;
 use runbookd::domain::template::Escape;
 use runbookd::notify::render::{Message, Wording};
+use runbookd::notify::slack_bot::blocks::{self, Reply, Words};
 use runbookd::notify::{email, pagerduty, slack, webhook};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::story::{PUBLIC_URL, addresses, communication, events, notice};
 
-/// The four channels and how their bodies are kept.
-const CHANNELS: [(&str, &str); 4] =
-    [("slack", "json"), ("email", "eml"), ("pagerduty", "json"), ("webhook", "json")];
+/// The channels and how their bodies are kept.
+const CHANNELS: [(&str, &str); 5] =
+    [("slack", "json"), ("slack_bot", "json"), ("email", "eml"), ("pagerduty", "json"), ("webhook", "json")];
 
 fn message(notice: &runbookd::domain::notice::Notice, escape: Escape) -> Message<'_> {
     Wording::new(&communication()).unwrap().message(notice, escape, Some(PUBLIC_URL))
@@ -26,6 +27,13 @@ fn body(channel: &str, event: &NoticeEvent) -> String {
     let notice = notice(event, channel);
     match channel {
         "slack" => pretty(&slack::body(&message(&notice, Escape::Mrkdwn))),
+        "slack_bot" => {
+            let message = message(&notice, Escape::Mrkdwn);
+            let words = Words::new(&Wording::new(&communication()).unwrap(), &message);
+            let kind = Reply::of(&notice);
+            let reply = (kind != Reply::None).then(|| blocks::reply(&message, kind));
+            pretty(&json!({"message": blocks::root(&message, &words, true), "reply": reply}))
+        }
         "pagerduty" => pretty(&pagerduty::events(&message(&notice, Escape::Text))),
         "webhook" => pretty(&webhook::body(&message(&notice, Escape::Text))),
         _ => {
@@ -117,8 +125,9 @@ fn the_runbooks_words_stand_in_every_body_with_the_incidents_number() {
                     let html = mail.html().unwrap().replace("\r\n", "\n").replace("<br>\n", "\n");
                     vec![mail.text().unwrap().replace("\r\n", "\n"), html]
                 }
-                "slack" => {
+                "slack" | "slack_bot" => {
                     let body: Value = serde_json::from_str(&body).unwrap();
+                    let body = if channel == "slack_bot" { &body["message"] } else { &body };
                     let blocks = body["blocks"].as_array().unwrap().iter();
                     let texts: String = blocks.filter_map(|block| block["text"]["text"].as_str()).collect();
                     vec![without_date_tokens(&texts)]
@@ -171,9 +180,9 @@ fn pagerduty_gets_a_key_for_each_page_and_every_key_at_the_end() {
     assert_eq!(keys(NoticeEvent::Reopened), [key("trigger", "/3")]);
     assert_eq!(
         keys(NoticeEvent::Acknowledged { by: "Ana".into() }),
-        [key("acknowledge", ""), key("acknowledge", "/2")]
+        [key("acknowledge", "/2"), key("acknowledge", "")]
     );
-    assert_eq!(keys(NoticeEvent::Resolved), [key("resolve", ""), key("resolve", "/2")]);
+    assert_eq!(keys(NoticeEvent::Resolved), [key("resolve", "/2"), key("resolve", "")]);
     for silent in
         [NoticeEvent::StatusUpdate, NoticeEvent::Scaled, NoticeEvent::NotScaled, NoticeEvent::Joined]
     {

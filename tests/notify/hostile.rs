@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use runbookd::domain::diagnosis::Link;
 use runbookd::domain::labels::Labels;
 use runbookd::domain::notice::{Attempt, Communication, Facts, Notice, NoticeEvent};
 use runbookd::domain::template::Escape;
@@ -12,7 +13,7 @@ use world::slack::Slack;
 use world::smtp::{Options, Security, Smtp};
 use world::webhook::Webhook;
 
-use crate::story::{channels, communication, events, mail_server, notice, pagerduty, slack, webhook};
+use crate::story::{channels, communication, events, mail_server, notice, pagerduty, shown, slack, webhook};
 
 const HOSTILE: &str =
     "<!channel> <http://evil.example|x> <script>alert(1)</script> 🛑\r\nBcc: spy@evil.example\r\n\r\n";
@@ -32,6 +33,11 @@ fn hostile(event: &NoticeEvent, channel: &str) -> Notice {
             acknowledged_by: Some(HOSTILE.into()),
             next_steps: vec![long.clone(); 40],
             runbook_url: Some("javascript:alert(1)".into()),
+            diagnosis: vec![HOSTILE.into()],
+            links: vec![
+                Link { name: HOSTILE.into(), url: "javascript:alert(2)".into() },
+                Link { name: HOSTILE.into(), url: "https://grafana.example.org/d".into() },
+            ],
             did: Some(long),
             ..told.facts
         },
@@ -54,6 +60,34 @@ async fn slack_takes_hostile_labels_and_nobody_is_mentioned() {
         );
         assert!(text.contains("&lt;!channel&gt;") && !text.contains("javascript:"));
         assert!(call.text().chars().count() <= 600 && !call.text().contains('\n'));
+    }
+}
+
+#[tokio::test]
+async fn a_bot_takes_hostile_labels_and_nobody_is_mentioned() {
+    let server = Slack::start().await.unwrap();
+    let settings = crate::slack_bot::settings(&server);
+    let channels = channels("slack", runbookd::config::settings::ChannelSettings::SlackBot(settings));
+    let mut receipt = None;
+    for event in events() {
+        let told = Notice { receipt: receipt.clone(), ..hostile(&event, "slack") };
+        let attempt = channels.deliver(&told).await;
+        let Attempt::Accepted { receipt: given } = attempt else { panic!("{event}: {attempt:?}") };
+        receipt = given;
+    }
+    let all = server.journal.bodies();
+    assert!(
+        all.iter().all(|call| !call.method.starts_with("conversations")),
+        "nothing was refused or sought"
+    );
+    assert_eq!(all.len(), 2 * events().len() - 1, "nothing had to be shortened");
+    for call in all {
+        let text = call.body.to_string();
+        assert!(
+            !text.contains("<!channel") && !text.contains("<http") && !text.contains("<script"),
+            "{text}"
+        );
+        assert!(text.contains("&lt;!channel&gt;") && !text.contains("javascript:"));
     }
 }
 
@@ -86,7 +120,7 @@ async fn pagerduty_and_webhooks_take_hostile_labels() {
     for event in
         [NoticeEvent::Opened, NoticeEvent::Acknowledged { by: HOSTILE.into() }, NoticeEvent::Resolved]
     {
-        assert_eq!(paging.deliver(&hostile(&event, "pagerduty")).await, Attempt::ACCEPTED, "{event}");
+        assert_eq!(shown(&paging.deliver(&hostile(&event, "pagerduty")).await), "accepted", "{event}");
         assert_eq!(hooking.deliver(&hostile(&event, "audit")).await, Attempt::ACCEPTED, "{event}");
     }
     let summary = pager.journal.bodies()[0]["payload"]["summary"].as_str().unwrap().to_owned();

@@ -7,4 +7,7 @@ mod answers;
 mod bodies;
 mod hostile;
 mod mail;
+mod pager;
+mod pictures;
+mod slack_bot;
 mod story;

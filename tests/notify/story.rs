@@ -8,6 +8,7 @@ use runbookd::config::secret::SecretSource;
 use runbookd::config::settings::{
     ChannelSettings, EmailSettings, PagerDutySettings, SlackSettings, SmtpTls, WebhookSettings,
 };
+use runbookd::domain::diagnosis::Link;
 use runbookd::domain::incident::{ActionTaken, IncidentState};
 use runbookd::domain::labels::Labels;
 use runbookd::domain::name::ChannelName;
@@ -141,6 +142,7 @@ pub(crate) fn notice(event: &NoticeEvent, channel: &str) -> Notice {
             severity: if eased { Severity::Warning } else { Severity::Critical },
             state: chapter.state,
             acknowledged_by: acknowledged.then(|| Arc::from("Ana")),
+            acknowledged_in: None,
             subject: Labels::new([("service", "checkout"), ("namespace", "shop")]),
             subject_name: "checkout".into(),
             opened_by: "cpu_usage".into(),
@@ -159,8 +161,14 @@ pub(crate) fn notice(event: &NoticeEvent, channel: &str) -> Notice {
             did: chapter.did.map(Arc::from),
             labels: Labels::new([("service", "checkout"), ("namespace", "shop"), ("cluster", "eu1")]),
             runbook_url: Some("https://wiki.example.org/high-cpu".into()),
+            diagnosis: if matches!(event, NoticeEvent::Opened) { Vec::new() } else { found() },
+            links: vec![Link {
+                name: "Look at the dashboard".into(),
+                url: "https://grafana.example.org/d/shop?var-service=checkout&x=1".into(),
+            }],
             pages: chapter.pages,
             opened_revision: 1,
+            lead: None,
         },
         created_at: at(chapter.time),
         attempts: 0,
@@ -171,6 +179,16 @@ pub(crate) fn notice(event: &NoticeEvent, channel: &str) -> Notice {
         recipients: runbookd::domain::notice::Recipients::Own,
         digest: None,
     }
+}
+
+/// What a diagnosis found.
+fn found() -> Vec<Arc<str>> {
+    let lines = [
+        "Review active processes: 0.94 checkout-7f9c-x2, the largest of 3",
+        "Check error logs: checkout-7f9c-x2, 3 of 4 ready: panic: out of <memory> & time",
+        "Ask the service: nothing found, timed_out: no answer in time",
+    ];
+    lines.map(Arc::from).into()
 }
 
 pub(crate) fn addresses() -> Addresses {
@@ -186,7 +204,11 @@ pub(crate) fn slack(url: String) -> ChannelSettings {
 }
 
 pub(crate) fn pagerduty(url: String) -> ChannelSettings {
-    ChannelSettings::PagerDuty(PagerDutySettings { routing_key: secret(ROUTING_KEY), url: url.into() })
+    ChannelSettings::PagerDuty(PagerDutySettings {
+        routing_key: secret(ROUTING_KEY),
+        webhook_secrets: Vec::new(),
+        url: url.into(),
+    })
 }
 
 pub(crate) fn webhook(url: String) -> ChannelSettings {

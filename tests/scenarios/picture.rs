@@ -53,6 +53,9 @@ impl Picture {
                 | Report::Scaling { .. }
                 | Report::Held { .. }
                 | Report::Sight { .. }
+                | Report::Diagnosed { .. }
+                | Report::Suppressed { .. }
+                | Report::Silence { .. }
                 | Report::Trouble { .. } => None,
             })
             .collect();

@@ -45,9 +45,32 @@ pub(crate) enum Command {
     Acknowledge {
         incident: String,
         by: String,
+        lasts: Option<Duration>,
+    },
+    Unacknowledge {
+        incident: String,
+        by: String,
     },
     Resolve {
         incident: String,
+        by: String,
+    },
+    /// `diagnosed INC-… "Review active processes" found "0.94 p1"`, `… fails timed_out`.
+    Diagnosed {
+        incident: String,
+        step: String,
+        outcome: Result<String, String>,
+    },
+    /// `silence 1 {service="checkout"} for 1h by Ana`; the same number again changes it.
+    Silence {
+        number: String,
+        matchers: String,
+        length: Duration,
+        by: String,
+    },
+    /// `end silence 1 by Ana`.
+    EndSilence {
+        number: String,
         by: String,
     },
     ReloadRules(String),
@@ -242,11 +265,34 @@ fn command(text: &str, lines: &[String], at: &mut usize) -> Result<Command, Stri
     Ok(match words.as_slice() {
         ["time", "passes"] => Command::TimePasses,
         ["restart"] => Command::Restart,
+        ["acknowledge", incident, "by", by @ .., "for", lasts] => {
+            let lasts = Some(parse_duration(lasts).ok_or("expected a duration such as 10m")?);
+            Command::Acknowledge { incident: owned(incident), by: by.join(" "), lasts }
+        }
         ["acknowledge", incident, "by", by @ ..] => {
-            Command::Acknowledge { incident: owned(incident), by: by.join(" ") }
+            Command::Acknowledge { incident: owned(incident), by: by.join(" "), lasts: None }
+        }
+        ["unacknowledge", incident, "by", by @ ..] => {
+            Command::Unacknowledge { incident: owned(incident), by: by.join(" ") }
         }
         ["resolve", incident, "by", by @ ..] => {
             Command::Resolve { incident: owned(incident), by: by.join(" ") }
+        }
+        ["diagnosed", incident, ..] => {
+            let (step, outcome) =
+                diagnosed(text).ok_or("expected `\"step\" found \"…\"` or `\"step\" fails …`")?;
+            Command::Diagnosed { incident: owned(incident), step, outcome }
+        }
+        ["silence", number, ..] => {
+            let rest = text.split_once(number).map_or("", |(_, rest)| rest);
+            let (matchers, rest) = rest.rsplit_once(" for ").ok_or("expected `for 1h by Ana`")?;
+            let (length, by) = rest.split_once(" by ").ok_or("expected `by Ana`")?;
+            let length = parse_duration(length).ok_or("expected a duration after `for`")?;
+            let matchers = owned(matchers.trim());
+            Command::Silence { number: owned(number), matchers, length, by: owned(by) }
+        }
+        ["end", "silence", number, "by", by @ ..] => {
+            Command::EndSilence { number: owned(number), by: by.join(" ") }
         }
         ["reload", "rules"] => Command::ReloadRules(block(lines, at)),
         ["reload", "config"] => Command::ReloadConfig(block(lines, at)),
@@ -267,6 +313,18 @@ fn command(text: &str, lines: &[String], at: &mut usize) -> Result<Command, Stri
         [metric, "empty"] => Command::Answers { metric: owned(metric), series: Vec::new() },
         _ => answers(text).ok_or("this is no command")?,
     })
+}
+
+/// `diagnosed INC-… "step" found "what"`, or `… "step" fails why`: the step and how it ended.
+fn diagnosed(text: &str) -> Option<(String, Result<String, String>)> {
+    let (_, rest) = text.split_once('"')?;
+    let (step, how) = rest.split_once('"')?;
+    let outcome = match how.trim().split_once(' ')? {
+        ("found", what) => Ok(what.strip_prefix('"')?.strip_suffix('"')?.to_owned()),
+        ("fails", why) => Err(why.to_owned()),
+        _ => return None,
+    };
+    Some((step.to_owned(), outcome))
 }
 
 /// `cpu_usage{service="checkout"} 95%, {service="cart"} 20%`.

@@ -9,13 +9,15 @@ use runbookd::config::settings::StoreSettings;
 use runbookd::config::{Sources, parse};
 use runbookd::daemon::running::plan as plan_of;
 use runbookd::domain::Timestamp;
+use runbookd::domain::diagnosis::{Attachment, Failed, Finding, Keep, StepFailure};
 use runbookd::domain::headline::headline;
 use runbookd::domain::incident::Happening;
 use runbookd::domain::labels::Labels;
-use runbookd::domain::name::{ChannelName, NoticeId, QueryId, TargetId};
+use runbookd::domain::name::{ChannelName, IncidentId, NoticeId, QueryId, TargetId};
 use runbookd::domain::notice::{Attempt, DeliveryReason, Notice};
 use runbookd::domain::observation::{Answer, Observation, QueryFailure, Round, Sample};
 use runbookd::domain::quantity::{self, Unit};
+use runbookd::domain::silence::{Silence, SilenceRequest};
 use runbookd::engine::Engine;
 use runbookd::engine::effect::Effect;
 use runbookd::engine::event::Event;
@@ -96,15 +98,31 @@ impl Stage {
                 self.restart(&mut lines)?;
                 Vec::new()
             }
-            Command::Acknowledge { incident, by } => {
-                vec![Event::Acknowledge {
-                    incident: incident.as_str().into(),
-                    by: by.as_str().into(),
-                    until: None,
-                }]
+            Command::Acknowledge { incident, by, lasts } => {
+                let until = lasts.and_then(|lasts| self.now.checked_add(lasts).ok());
+                let (incident, by) = (incident.as_str().into(), by.as_str().into());
+                vec![Event::Acknowledge { incident, by, until, origin: None }]
+            }
+            Command::Unacknowledge { incident, by } => {
+                vec![Event::Unacknowledge { incident: incident.as_str().into(), by: by.as_str().into() }]
             }
             Command::Resolve { incident, by } => {
                 vec![Event::Resolve { incident: incident.as_str().into(), by: by.as_str().into() }]
+            }
+            Command::Diagnosed { incident, step, outcome } => vec![self.diagnosed(incident, step, outcome)?],
+            Command::Silence { number, matchers, length, by } => {
+                let asked = SilenceRequest {
+                    matchers: matchers.parse().map_err(|error| format!("{error}"))?,
+                    starts_at: self.now,
+                    ends_at: self.now.checked_add(*length).map_err(|error| error.to_string())?,
+                    author: by.as_str().into(),
+                    comment: "as the scenario says".into(),
+                };
+                let silence = Silence::new(asked, Some(number.as_str().into()), self.now);
+                vec![Event::Silence(Box::new(silence.map_err(|fault| fault.to_string())?))]
+            }
+            Command::EndSilence { number, by } => {
+                vec![Event::ExpireSilence { id: number.as_str().into(), by: by.as_str().into() }]
             }
             Command::ReloadRules(text) => {
                 self.rules.clone_from(text);
@@ -233,7 +251,17 @@ impl Stage {
                 Report::Scaling { target, axis, state, change, evidence, .. } => {
                     lines.push(format!("{target} {axis} {}: {change}, {evidence}", state.as_str()));
                 }
-                Report::Alert { .. } | Report::Incident { .. } | Report::Trouble { .. } => {}
+                Report::Alert { .. }
+                | Report::Incident { .. }
+                | Report::Trouble { .. }
+                | Report::Diagnosed { .. } => {}
+                Report::Suppressed { id, why: Some(why) } => {
+                    lines.push(format!("{id} {why}"));
+                }
+                Report::Suppressed { id, why: None } => lines.push(format!("{id} no longer held back")),
+                Report::Silence { id, moved, by, .. } => {
+                    lines.push(format!("silence {id} {} by {by}", moved.as_str()));
+                }
             }
         }
         lines.extend(picture.rests_since(&self.picture));
@@ -245,6 +273,7 @@ impl Stage {
             }
         }
         lines.extend(told(&self.news()).into_iter().map(|line| format!("{again}{line}")));
+        lines.extend(asked(&self.engine, effects).into_iter().map(|line| format!("{again}{line}")));
         for effect in effects {
             if let Effect::Write(action) = effect {
                 let if_still = &action.resource_version;
@@ -282,6 +311,8 @@ impl Stage {
                     Some(event) => waiting.push_back(event),
                     None => self.flying.push(*notice),
                 },
+                // The script says when a step ends.
+                Effect::Diagnose(_) => {}
                 Effect::Look(target) => {
                     let seen = self.cluster.look(&target);
                     waiting.push_back(Event::TargetSeen { target, seen });
@@ -342,6 +373,21 @@ impl Stage {
         Ok(Event::Reloaded(self.plan.clone()))
     }
 
+    /// A step that was asked for ends.
+    fn diagnosed(&self, id: &str, text: &str, outcome: &Result<String, String>) -> Result<Event, String> {
+        let id = IncidentId::from(id);
+        let incident = self.engine.incident(&id).ok_or_else(|| format!("there is no incident {id}"))?;
+        let at = incident.diagnosis.iter().position(|step| *step.step == *text);
+        let at = at.ok_or_else(|| format!("{id} has no step `{text}`"))?;
+        let outcome = match outcome {
+            Ok(found) => Ok(Attachment::new(found, found, Keep::Beginning)),
+            Err(why) => Err(Failed::new(step_failure(why)?, "")),
+        };
+        let finding = Finding { at: self.now, took: Duration::from_millis(20), outcome };
+        let asked_at = incident.diagnosis[at].asked_at;
+        Ok(Event::Diagnosed { incident: id, step: at, asked_at, finding: Box::new(finding) })
+    }
+
     fn target(&self, name: &str) -> Result<TargetId, String> {
         let targets = self.plan.rules.policy.iter().flat_map(|policy| &policy.targets);
         let found = targets.map(|target| &target.id).find(|id| id.to_string() == name);
@@ -391,8 +437,12 @@ fn plan(config: &str, rules: &str) -> Result<Arc<Plan>, String> {
 fn told(notices: &[Notice]) -> Vec<String> {
     let mut groups: Vec<(String, String, Vec<&str>)> = Vec::new();
     for notice in notices {
-        let verb = if notice.event.is_page() { "pages" } else { "tells" };
-        let what = format!("{} \"{}\"", notice.event, headline(&notice.event, &notice.facts));
+        let verb = if notice.is_page() { "pages" } else { "tells" };
+        let headline = match &notice.digest {
+            Some(digest) => digest.headline(),
+            None => headline(&notice.event, &notice.facts),
+        };
+        let what = format!("{} \"{headline}\"", notice.event);
         match groups.iter_mut().find(|group| group.1 == what) {
             Some(group) => group.2.push(notice.channel.as_str()),
             None => groups.push((verb.into(), what, vec![notice.channel.as_str()])),
@@ -402,6 +452,29 @@ fn told(notices: &[Notice]) -> Vec<String> {
         .into_iter()
         .map(|(verb, what, channels)| format!("{verb} {}: {what}", channels.join(", ")))
         .collect()
+}
+
+/// The steps among effects, a line each.
+fn asked(engine: &Engine, effects: &[Effect]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for effect in effects {
+        let Effect::Diagnose(run) = effect else { continue };
+        for (at, ask) in &run.steps {
+            let steps = engine.incident(&run.incident).map(|incident| &incident.diagnosis);
+            let step = steps.and_then(|steps| steps.get(*at));
+            let (words, kind) = step.map_or(("", ""), |step| (&*step.step, step.kind.as_str()));
+            lines.push(format!("diagnose {} \"{words}\" {kind} {}", run.incident, ask.words()));
+        }
+    }
+    lines
+}
+
+fn step_failure(word: &str) -> Result<StepFailure, String> {
+    use StepFailure as F;
+    [F::TimedOut, F::Unreachable, F::NotFound, F::Forbidden, F::RefusedHost, F::NotAvailable]
+        .into_iter()
+        .find(|failure| failure.as_str() == word)
+        .ok_or_else(|| format!("`{word}` is no failure of a step that a story needs"))
 }
 
 fn seen(value: &str, unit: Unit) -> Result<Observation, String> {

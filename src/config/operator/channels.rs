@@ -4,18 +4,28 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::secret::Keys;
-use super::{Reader, email};
+use super::{Reader, email, slack};
 use crate::config::diagnostic::Code;
-use crate::config::settings::{ChannelSettings, Contact, PagerDutySettings, SlackSettings, WebhookSettings};
+use crate::config::settings::{ChannelSettings, Contact, PagerDutySettings, WebhookSettings};
 use crate::config::tree::{Entry, Node};
 use crate::domain::name::ChannelName;
 
-const SLACK: Keys = Keys { inline: "webhook_url", file: "webhook_url_file", env: "webhook_url_env" };
 const PAGERDUTY: Keys = Keys { inline: "routing_key", file: "routing_key_file", env: "routing_key_env" };
+const SIGNED: Keys =
+    Keys { inline: "webhook_secret", file: "webhook_secret_file", env: "webhook_secret_env" };
 const WEBHOOK: Keys = Keys { inline: "url", file: "url_file", env: "url_env" };
 
-const PAGERDUTY_KEYS: &[&str] =
-    &["routing_key", "routing_key_file", "routing_key_env", "url", "url_file", "url_env"];
+const PAGERDUTY_KEYS: &[&str] = &[
+    "routing_key",
+    "routing_key_file",
+    "routing_key_env",
+    "url",
+    "url_file",
+    "url_env",
+    "webhook_secret",
+    "webhook_secret_file",
+    "webhook_secret_env",
+];
 
 /// What is configured.
 pub(super) struct Channels {
@@ -52,7 +62,7 @@ fn channel(reader: &Reader<'_>, entry: &Entry, contacts: &[Contact]) -> Option<C
         .collect();
     match kinds.as_slice() {
         [(kind, node)] => match *kind {
-            "slack" => slack(reader, node),
+            "slack" => slack::read(reader, node),
             "email" => email::read(reader, node, contacts).map(ChannelSettings::Email),
             "pagerduty" => pagerduty(reader, node),
             _ => webhook(reader, node),
@@ -70,17 +80,12 @@ fn channel(reader: &Reader<'_>, entry: &Entry, contacts: &[Contact]) -> Option<C
     }
 }
 
-fn slack(reader: &Reader<'_>, node: &Node) -> Option<ChannelSettings> {
-    let fields = reader.walk.fields(node, &["webhook_url", "webhook_url_file", "webhook_url_env"]);
-    let webhook_url = reader.secret_url(&fields, &SLACK, node.span)?;
-    Some(ChannelSettings::Slack(SlackSettings { webhook_url }))
-}
-
 fn pagerduty(reader: &Reader<'_>, node: &Node) -> Option<ChannelSettings> {
     let fields = reader.walk.fields(node, PAGERDUTY_KEYS);
     let url = reader.url_of(&fields, &WEBHOOK).unwrap_or_else(|| "https://events.pagerduty.com".into());
+    let webhook_secrets = reader.secrets(&fields, &SIGNED);
     let routing_key = reader.required_secret(&fields, &PAGERDUTY, node.span)?;
-    Some(ChannelSettings::PagerDuty(PagerDutySettings { routing_key, url }))
+    Some(ChannelSettings::PagerDuty(PagerDutySettings { routing_key, webhook_secrets, url }))
 }
 
 fn webhook(reader: &Reader<'_>, node: &Node) -> Option<ChannelSettings> {

@@ -9,6 +9,7 @@ mod heartbeat;
 mod incident_types;
 mod prometheus;
 mod secret;
+mod slack;
 mod tools;
 
 use std::path::PathBuf;

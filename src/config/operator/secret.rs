@@ -10,7 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::{NamedFile, Reader};
 use crate::config::diagnostic::Code;
 use crate::config::secret::SecretSource;
-use crate::config::tree::{Node, Span};
+use crate::config::tree::{Node, Span, Value};
 use crate::config::walk::Fields;
 
 /// The three keys under which one value may stand.
@@ -24,6 +24,18 @@ impl Reader<'_> {
     /// The value of `x`, `x_file` or `x_env`; nothing where none of them is there.
     pub(super) fn secret(&self, fields: &Fields<'_>, keys: &Keys) -> Option<SecretSource> {
         let (key, node) = self.only_one(fields, keys)?;
+        self.source(key, keys, node)
+    }
+
+    /// Every value of `x`, `x_file` or `x_env`, which may hold one or a list: while a secret is rotated two are good.
+    pub(super) fn secrets(&self, fields: &Fields<'_>, keys: &Keys) -> Vec<SecretSource> {
+        let Some((key, node)) = self.only_one(fields, keys) else { return Vec::new() };
+        let nodes =
+            if let Value::List(items) = &node.value { items.as_slice() } else { std::slice::from_ref(node) };
+        nodes.iter().filter_map(|node| self.source(key, keys, node)).collect()
+    }
+
+    fn source(&self, key: &str, keys: &Keys, node: &Node) -> Option<SecretSource> {
         let text = self.walk.text(node)?;
         if key == keys.file {
             Some(SecretSource::File(self.file(node)?))

@@ -127,6 +127,8 @@ fn rule(
         summary: notes.summary,
         impact: notes.impact,
         runbook_url: notes.runbook_url,
+        mute_time_intervals: Vec::new(),
+        active_time_intervals: Vec::new(),
         source: walk.source_of(alert.span),
     };
     put(set, id, rule);

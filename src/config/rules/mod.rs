@@ -4,6 +4,8 @@ mod annotation;
 mod backup;
 mod capacity;
 mod groups;
+mod inhibition;
+mod intervals;
 mod link;
 mod metrics;
 mod monitoring;
@@ -45,6 +47,11 @@ pub(crate) fn read(walk: &Walk<'_>, blocks: &Blocks, settings: &Settings) -> Rul
     if let Some(node) = blocks.get("alert_responses") {
         set.responses = responses::read(&reader, node);
     }
+    let intervals = ["time_intervals", "mute_time_intervals"].into_iter();
+    set.time_intervals = intervals::read(walk, intervals.filter_map(|key| blocks.get(key)));
+    if let Some(node) = blocks.get("inhibit_rules") {
+        set.inhibit_rules = inhibition::read(walk, node);
+    }
     if let Some(node) = blocks.get("monitoring") {
         monitoring::read(&reader, node, &catalogue, &mut set);
     }
@@ -56,13 +63,6 @@ pub(crate) fn read(walk: &Walk<'_>, blocks: &Blocks, settings: &Settings) -> Rul
     }
     set.resource_requirements = blocks.get("resource_requirements").map(|node| capacity::read(walk, node));
     set.backup_configuration = blocks.get("backup_configuration").map(|node| backup::read(walk, node));
-    for key in ["inhibit_rules", "time_intervals", "mute_time_intervals"] {
-        if let (Some(_), Some(span)) = (blocks.get(key), blocks.key_span(key)) {
-            walk.warning(Code::NotSupported, span, format!("`{key}` is not applied by this version"))
-                .expected("has no effect")
-                .help("alerts page as if it were not there");
-        }
-    }
     set
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::metrics::Catalogue;
 use super::threshold::{self, Owner};
-use super::{Reader, ask, fitting, is_label_name, link, put, summary};
+use super::{Reader, ask, fitting, intervals, is_label_name, link, put, summary};
 use crate::config::diagnostic::Code;
 use crate::config::suggest::suggestion;
 use crate::config::tree::{Entry, Node, Span};
@@ -40,12 +40,22 @@ const KEYS: &[&str] = &[
     "impact",
     "runbook_url",
     "overrides",
+    "mute_time_intervals",
+    "active_time_intervals",
 ];
+
+/// The intervals of rules that name none themselves.
+struct Windows {
+    mute: Vec<Arc<str>>,
+    active: Vec<Arc<str>>,
+}
 
 /// Reads every threshold rule into the set.
 pub(super) fn read(reader: &Reader<'_>, node: &Node, catalogue: &Catalogue, set: &mut RuleSet) {
     let walk = reader.walk;
-    let fields = walk.fields(node, &["metrics"]);
+    let fields = walk.fields(node, &["metrics", "mute_time_intervals", "active_time_intervals"]);
+    let names = |key: &str| names(reader, &fields, key, set).unwrap_or_default();
+    let windows = Windows { mute: names("mute_time_intervals"), active: names("active_time_intervals") };
     let Some(metrics) = fields.get("metrics") else { return };
     for group in walk.entries(metrics) {
         let mut seen: HashMap<Arc<str>, Span> = HashMap::new();
@@ -69,13 +79,25 @@ pub(super) fn read(reader: &Reader<'_>, node: &Node, catalogue: &Catalogue, set:
                     .help("other thresholds for some series are `overrides` of one rule");
                     continue;
                 }
-                one(reader, &group.key, entry, catalogue, set);
+                one(reader, &group.key, entry, catalogue, &windows, set);
             }
         }
     }
 }
 
-fn one(reader: &Reader<'_>, group: &str, entry: &Entry, catalogue: &Catalogue, set: &mut RuleSet) {
+/// The names of intervals under a key, where it is there.
+fn names(reader: &Reader<'_>, fields: &Fields<'_>, key: &str, set: &RuleSet) -> Option<Vec<Arc<str>>> {
+    fields.get(key).map(|node| intervals::names(reader.walk, node, &set.time_intervals))
+}
+
+fn one(
+    reader: &Reader<'_>,
+    group: &str,
+    entry: &Entry,
+    catalogue: &Catalogue,
+    windows: &Windows,
+    set: &mut RuleSet,
+) {
     let walk = reader.walk;
     let metric = catalogue.get(walk, &entry.key, entry.key_span);
     let fields = walk.fields(&entry.value, KEYS);
@@ -94,6 +116,11 @@ fn one(reader: &Reader<'_>, group: &str, entry: &Entry, catalogue: &Catalogue, s
     let runbook_url = fields.get("runbook_url").and_then(|node| link::read_any(walk, node));
     let labels = fields.get("labels").map_or_else(Labels::empty, |node| threshold::labels(walk, node));
     let group_by = fields.get("group_by").map_or(GroupBy::Subject, |node| group_by(reader, node));
+    let window = |key: &str, default: &[Arc<str>]| {
+        names(reader, &fields, key, set).unwrap_or_else(|| default.to_vec())
+    };
+    let mute_time_intervals = window("mute_time_intervals", &windows.mute);
+    let active_time_intervals = window("active_time_intervals", &windows.active);
     let keep_firing_for = duration("keep_firing_for").unwrap_or_default();
     let no_data_after = duration("no_data_after").unwrap_or(NO_DATA_AFTER);
     let Some(metric) = metric else { return };
@@ -119,6 +146,8 @@ fn one(reader: &Reader<'_>, group: &str, entry: &Entry, catalogue: &Catalogue, s
         summary,
         impact,
         runbook_url,
+        mute_time_intervals,
+        active_time_intervals,
         source: walk.source_of(entry.key_span),
     };
     put(set, id, rule);

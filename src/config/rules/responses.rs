@@ -7,6 +7,7 @@ use super::{Reader, link};
 use crate::config::diagnostic::Code;
 use crate::config::promql;
 use crate::config::tree::{Node, Value};
+use crate::config::walk::Walk;
 use crate::domain::response::{PlanStep, ResponsePlan, StepRun};
 use crate::domain::scaling::Axis;
 
@@ -41,9 +42,9 @@ fn step(reader: &Reader<'_>, node: &Node) -> Option<PlanStep> {
         let Some(node) = fields.get(key) else { continue };
         let run = match key {
             "query" => promql::read(walk, node).map(StepRun::Query),
-            "logs" => walk.text(node).cloned().map(StepRun::Logs),
+            "logs" => subject_or_text(walk, node).map(StepRun::Logs),
             "http" => link::read_allowed(walk, node, hosts).map(StepRun::Http),
-            "events" => walk.text(node).cloned().map(StepRun::Events),
+            "events" => subject_or_text(walk, node).map(StepRun::Events),
             "link" => link::read_allowed(walk, node, hosts).map(StepRun::Link),
             _ => walk.word(node, &axes).map(StepRun::Scale),
         };
@@ -56,4 +57,13 @@ fn step(reader: &Reader<'_>, node: &Node) -> Option<PlanStep> {
     }
     let text = walk.required(&fields, "step", node.span, "step: Check system load")?;
     Some(PlanStep { text: walk.text(text)?.clone(), run: runs.pop().and_then(|(_, run)| run) })
+}
+
+/// A text, or nothing where the subject itself is meant.
+fn subject_or_text(walk: &Walk<'_>, node: &Node) -> Option<Arc<str>> {
+    match &node.value {
+        Value::Null => Some("".into()),
+        Value::Scalar(text) if text.trim().is_empty() => Some("".into()),
+        _ => walk.text(node).cloned(),
+    }
 }

@@ -12,6 +12,7 @@ pub mod loopback;
 pub mod pagerduty;
 pub mod prometheus;
 pub mod shop;
+pub mod signature;
 pub mod slack;
 pub mod smtp;
 pub mod stage;

@@ -2,6 +2,7 @@
 //! alerts that result, so that a test sees what an on-call engineer would have been paged for.
 
 pub mod event;
+pub mod webhook;
 
 use std::{
     collections::BTreeMap,

@@ -5,6 +5,7 @@
 //! answers in plain text with a fitting status.
 
 pub mod block_kit;
+pub mod click;
 pub mod workspace;
 
 use std::{
@@ -46,7 +47,8 @@ const BOT_USER: &str = "U0000000001";
 /// One request.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Call {
-    /// The Web API's method, `webhook` for an incoming webhook, `upload` for a file's content.
+    /// The Web API's method, `webhook` for an incoming webhook, `upload` for a file's content, `response` for an
+    /// answer to a click.
     pub method: String,
     /// What came with it: JSON, or a form's fields with those that hold JSON decoded. A string if it was neither.
     pub body: Value,
@@ -91,6 +93,7 @@ impl Slack {
             .route("/services/{*path}", post(webhook))
             .route("/api/{method}", any(call))
             .route("/upload/{id}", post(upload))
+            .route("/actions/{*path}", post(respond))
             .with_state(server.clone());
         Ok(Self {
             faults: server.faults.clone(),
@@ -118,6 +121,11 @@ impl Slack {
     /// The messages of a channel, by name or id, replies included, oldest first, each as last edited.
     pub fn messages(&self, channel: &str) -> Vec<Message> {
         self.server.workspace().messages(channel)
+    }
+
+    /// Deletes a message, as a person with the right to does.
+    pub fn delete(&self, channel: &str, ts: &str) {
+        self.server.workspace().delete(channel, ts);
     }
 
     /// All files.
@@ -226,6 +234,8 @@ fn perform(server: &Server, method: &str, arguments: &Value, base: &str) -> Resu
             Ok(json!({"channel": channel, "ts": message.ts, "text": message.text(), "message": message.body}))
         }
         "conversations.history" => workspace.history(named.unwrap_or_default(), arguments),
+        "conversations.replies" => workspace.replies(named.unwrap_or_default(), arguments),
+        "users.conversations" => Ok(workspace.joined()),
         "files.getUploadURLExternal" => {
             let argument = |name| arguments.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
             let filename = argument("filename").ok_or("invalid_arguments")?;
@@ -251,7 +261,8 @@ fn arguments(
     let mut fields: Map<String, Value> =
         query.into_iter().map(|(name, text)| (name, Value::from(text))).collect();
     if kind.starts_with("application/json") {
-        if matches!(method, "conversations.history" | "files.getUploadURLExternal") {
+        let reads = ["conversations.history", "conversations.replies", "users.conversations"];
+        if reads.contains(&method) || method == "files.getUploadURLExternal" {
             return Err("invalid_arguments".into());
         }
         let body: Value = serde_json::from_slice(raw).map_err(|_| "invalid_json")?;
@@ -294,6 +305,22 @@ fn authorize(headers: &HeaderMap, arguments: Option<&Value>) -> Result<(), Refus
 fn connection_url(headers: &HeaderMap) -> String {
     let host = headers.get("host").and_then(|host| host.to_str().ok()).unwrap_or_default();
     format!("http://{host}")
+}
+
+// === answers to clicks ===
+
+/// What an app says to whoever clicked; nobody else sees it, so it is only written down.
+async fn respond(
+    State(server): State<Server>,
+    ConnectInfo(connection): ConnectInfo<Connection>,
+    raw: Bytes,
+) -> Response {
+    let body = serde_json::from_slice(&raw).unwrap_or_else(|_| lossy(&raw));
+    let receipt = server.journal.receive(Call { method: "response".to_owned(), body });
+    let fault = server.faults.draw();
+    let limited = || too_many(Duration::from_secs(1), "rate_limited".into_response());
+    let response = fault.refusal(limited).unwrap_or_else(|| "ok".into_response());
+    connection.deliver(fault, receipt, response).await
 }
 
 // === file content ===

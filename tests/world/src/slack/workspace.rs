@@ -193,6 +193,40 @@ impl Workspace {
         Ok(answer)
     }
 
+    /// A thread, the first message and then its replies, oldest first.
+    pub(super) fn replies(&self, channel: &str, query: &Value) -> Result<Value, Refusal> {
+        let channel = self.channels.get(channel).ok_or("channel_not_found")?;
+        let ts = query.get("ts").and_then(Value::as_str).unwrap_or_default();
+        if !channel.messages.iter().any(|message| message.ts == ts) {
+            return Err("thread_not_found".into());
+        }
+        let with_metadata = flag(query, "include_all_metadata");
+        let thread = channel.messages.iter().filter(|m| m.ts == ts || m.thread_ts.as_deref() == Some(ts));
+        let limit = number(query, "limit").unwrap_or(1000).clamp(1, 1000);
+        let skip = query.get("cursor").and_then(Value::as_str).and_then(|cursor| cursor.parse().ok());
+        let skip = skip.unwrap_or(0);
+        let shown: Vec<Value> =
+            thread.skip(skip).take(limit + 1).map(|m| as_json(m, channel, with_metadata)).collect();
+        let has_more = shown.len() > limit;
+        let cursor = if has_more { (skip + limit).to_string() } else { String::new() };
+        let shown: Vec<Value> = shown.into_iter().take(limit).collect();
+        let metadata = json!({"next_cursor": cursor});
+        Ok(json!({"messages": shown, "has_more": has_more, "response_metadata": metadata}))
+    }
+
+    /// The channels that the bot is in: all.
+    pub(super) fn joined(&self) -> Value {
+        let channels = self.channels.iter().map(|(id, channel)| json!({"id": id, "name": channel.name}));
+        json!({"channels": channels.collect::<Vec<_>>(), "response_metadata": {"next_cursor": ""}})
+    }
+
+    /// Deletes a message, as a person with the right to does.
+    pub(super) fn delete(&mut self, channel: &str, ts: &str) {
+        if let Some(channel) = self.channels.get_mut(channel) {
+            channel.messages.retain(|message| message.ts != ts);
+        }
+    }
+
     /// Makes room for a file.
     pub(super) fn expect_upload(&mut self, filename: &str, length: usize) -> String {
         let id = format!("F{:010}", self.uploads.len() + 1);
