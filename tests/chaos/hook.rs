@@ -16,10 +16,13 @@ use world::loopback::{ANY_PORT, Connection, Loopback};
 
 use super::patience::lasting;
 
+/// The subject of incidents about the daemon itself.
+pub(crate) const OWN: &str = "runbookd";
+
 /// What one webhook said.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Said {
-    /// The subject: the service.
+    /// The subject: the service; of an incident about the daemon itself also its type.
     pub(crate) service: String,
     /// The incident's number.
     pub(crate) incident: String,
@@ -98,8 +101,10 @@ async fn take(
     let body: Value = serde_json::from_str(&raw).unwrap_or_default();
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let incident = &body["incident"];
+    let subject = text(&incident["subject"]);
+    let own = format!("{OWN} {}", text(&incident["type"]));
     let receipt = desk.journal.receive(Said {
-        service: text(&incident["subject"]),
+        service: if subject == OWN { own } else { subject },
         incident: text(&incident["id"]),
         uid: text(&incident["uid"]),
         revision: body["revision"].as_u64().unwrap_or_default(),

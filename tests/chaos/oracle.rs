@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use runbookd::domain::labels::Fnv;
 
+use super::hook::OWN;
 use super::script::{Level, Problem};
 use super::sinks::Channel;
 use super::words::{Kind, Word};
@@ -162,7 +163,20 @@ pub(crate) fn judge(
         problems.iter().map(|problem| (problem.service.as_str(), problem)).collect();
     let mut numbers: BTreeMap<&str, &str> = BTreeMap::new();
     let mut uids: BTreeMap<&str, &str> = BTreeMap::new();
+    // What the daemon has to say about itself (its store is slow or full) is true or not, but it is nobody's problem.
+    // That a kill made it forget something never is.
+    let own: BTreeSet<&str> = words
+        .iter()
+        .filter(|word| word.channel == Channel::Hook && word.service.starts_with(OWN))
+        .map(|word| word.incident.as_str())
+        .collect();
     for word in words {
+        if own.contains(word.incident.as_str()) {
+            if word.service.contains("forgot") {
+                breach(Invariant::Known, format!("the store lost what was committed: {word:?}"));
+            }
+            continue;
+        }
         let Some(problem) = known.get(word.service.as_str()) else {
             breach(Invariant::Known, format!("{:?} heard of something unknown: {word:?}", word.channel));
             continue;
@@ -195,6 +209,9 @@ pub(crate) fn judge(
         breach(Invariant::OneIncident, "a number was given twice".to_owned());
     }
     for ((service, channel), spoken) in by_problem(words) {
+        if !known.contains_key(service) {
+            continue;
+        }
         let heard: Vec<&&Word> = spoken.iter().filter(|word| word.heard).collect();
         if channel == Channel::PagerDuty {
             for what in keys(&heard) {

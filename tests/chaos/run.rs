@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::daemon::{Home, Life};
 use super::dice::Dice;
+use super::hook::OWN;
 use super::oracle::{self, Illness, Kill, Repeats};
 use super::patience::lasting;
 use super::script::{Load, Problem, Script};
@@ -295,7 +296,8 @@ impl World {
 
     /// The third witness: what the daemon says of itself agrees with script and receivers.
     async fn agree(&self, problems: &[Problem], words: &[words::Word]) -> anyhow::Result<()> {
-        let incidents = self.home.incidents().await?;
+        let mut incidents = self.home.incidents().await?;
+        incidents.retain(|(service, ..)| service != OWN);
         ensure!(
             incidents.len() == problems.len(),
             "{} incidents in the API and {} problems in the script",

@@ -19,6 +19,8 @@ const SCRAPE_TOKEN: &str = "fixture-scrape-token-0815";
 const HEADER: &str = "fixture-tenant-header-2342";
 const API_TOKEN: &str = "fixture-api-token-of-ana-93745";
 const HEARTBEAT: &str = "/ping/fixture-heartbeat-path-1138";
+const SIGNING: &str = "fixture-slack-signing-secret-77";
+const CALLBACK: &str = "fixture-pagerduty-webhook-secret-88";
 const INLINE: &str = "fixtureinlinewebhook0042";
 const HOOK: &str = "/hook/fixture-hook-path-5150";
 
@@ -40,6 +42,9 @@ pub(crate) async fn everything_said() -> anyhow::Result<(BTreeMap<String, Vec<u8
         ("secrets/password", PASSWORD),
         ("secrets/routing", ROUTING_KEY),
         ("secrets/scrape", SCRAPE_TOKEN),
+        ("secrets/bot", world::slack::BOT_TOKEN),
+        ("secrets/signing", SIGNING),
+        ("secrets/callback", CALLBACK),
         ("secrets/hook", &format!("{}{HOOK}", sinks.hook.door.url())),
         ("secrets/heartbeat", &format!("{}{HEARTBEAT}", sinks.hook.door.url())),
         ("secrets/tokens", &format!("ana {API_TOKEN}\n")),
@@ -61,8 +66,9 @@ pub(crate) async fn everything_said() -> anyhow::Result<(BTreeMap<String, Vec<u8
         source.script().burst(1, &[Level::Critical, Level::Clear]);
         // Hanging ends by itself only after ten seconds; that one attempt began is enough.
         let failed = async || {
-            let tried = attempts(&home.text("/metrics").await?);
-            Ok(tried > round * 3 || ill == Ill::Hanging)
+            let metrics = home.text("/metrics").await?;
+            let refused = ill != Ill::Lying || metrics.contains("outcome=\"refused\"");
+            Ok((attempts(&metrics) > round * 3 && refused) || ill == Ill::Hanging)
         };
         until(PATIENCE, failed).await?;
         if ill == Ill::Hanging {
@@ -72,9 +78,12 @@ pub(crate) async fn everything_said() -> anyhow::Result<(BTreeMap<String, Vec<u8
         sinks.heal().await?;
     }
     sinks.smtp.journal.wait_for(|mail| mail.user.is_some(), PATIENCE).await?;
-    sinks.slack.journal.wait_count(2, PATIENCE).await?;
+    for method in ["webhook", "chat.postMessage"] {
+        sinks.slack.journal.wait_for(|call| call.method == method, PATIENCE).await?;
+    }
     let by_ana = home.acknowledge_one(API_TOKEN).await?;
     ensure!(by_ana.contains("ana"), "the token is known: {by_ana}");
+    home.silence(API_TOKEN).await?;
     source.script().end_burst();
     sinks.hook.journal.wait_for(|said| said.event == "resolved", PATIENCE).await?;
     sinks.pagerduty.journal.wait_for(|event| event["event_action"] == "resolve", PATIENCE).await?;
@@ -103,6 +112,9 @@ pub(crate) async fn everything_said() -> anyhow::Result<(BTreeMap<String, Vec<u8
         HEARTBEAT,
         HOOK,
         INLINE,
+        world::slack::BOT_TOKEN,
+        SIGNING,
+        CALLBACK,
         // As a login over SMTP writes it.
         "AHJ1bmJvb2tkAGZpeHR1cmUtcGFzc3dvcmQtNDcxMQ==",
     ];
@@ -125,10 +137,14 @@ fn attempts(metrics: &str) -> usize {
 /// Every page that can be read.
 async fn ask_everything(home: &Home, when: &str, said: &mut BTreeMap<String, Vec<u8>>) -> anyhow::Result<()> {
     let mut paths: Vec<String> = READABLE.map(str::to_owned).into();
+    let silences: Value = home.json("/api/runbookd/v1/silences?state=all").await?;
+    let ids = silences["items"].as_array().into_iter().flatten().filter_map(|item| item["id"].as_str());
+    paths.extend(ids.map(|id| format!("/api/runbookd/v1/silences/{id}")));
     let list: Value = home.json("/api/runbookd/v1/incidents").await?;
     for id in list["items"].as_array().into_iter().flatten().filter_map(|item| item["id"].as_str()) {
         paths.push(format!("/api/runbookd/v1/incidents/{id}"));
         paths.push(format!("/incidents/{id}"));
+        paths.push(format!("/incidents/{id}/chart.png"));
     }
     for path in paths {
         let text = home.asker().any(&path).await?;
@@ -138,13 +154,14 @@ async fn ask_everything(home: &Home, when: &str, said: &mut BTreeMap<String, Vec
 }
 
 /// The routes of `src/api/mod.rs` that answer GET; those with an id are asked for every incident.
-pub(crate) const READABLE: [&str; 9] = [
+pub(crate) const READABLE: [&str; 10] = [
     "/healthz",
     "/readyz",
     "/metrics",
     "/",
     "/style.css",
     "/api/runbookd/v1/incidents",
+    "/api/runbookd/v1/silences",
     "/api/runbookd/v1/scaling",
     "/api/runbookd/v1/config",
     "/no-such-page",
@@ -180,6 +197,12 @@ heartbeat: {{url_file: {secrets}/heartbeat, every: 10s}}
 channels:
   hook: {{webhook: {{url_file: {secrets}/hook}}}}
   slack: {{slack: {{webhook_url_file: {secrets}/slack}}}}
+  bot:
+    slack:
+      bot_token_file: {secrets}/bot
+      channel: '#incidents'
+      api_url: '{}'
+      signing_secret_file: {secrets}/signing
   mail:
     email:
       smtp_url: smtp://runbookd@{}
@@ -187,12 +210,17 @@ channels:
       password_file: {secrets}/password
       from: runbookd@example.org
       to: [oncall@example.org]
-  pager: {{pagerduty: {{routing_key_file: {secrets}/routing, url: '{}'}}}}
+  pager:
+    pagerduty:
+      routing_key_file: {secrets}/routing
+      webhook_secret_file: {secrets}/callback
+      url: '{}'
 communication:
   channels: {{primary: slack, secondary: mail, emergency: pager}}
-  notify: {{critical: [hook, primary, secondary, emergency]}}
+  notify: {{critical: [hook, bot, primary, secondary, emergency]}}
 ",
         source.url(),
+        sinks.slack.door.url(),
         sinks.smtp.address(),
         sinks.pagerduty.url(),
     )

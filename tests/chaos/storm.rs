@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
+use super::hook::OWN;
 use super::patience::{lasting, until};
 use super::run::World;
 use super::script::{Level, Load};
@@ -34,6 +35,8 @@ pub(crate) struct Measured {
     pub(crate) took: Duration,
     /// The most memory the daemon held, in bytes.
     pub(crate) memory: u64,
+    /// The processor time it used, from its start.
+    pub(crate) processor: Duration,
     /// The time within which 99 of 100 requests to the API were answered.
     pub(crate) api_p99: Duration,
     /// How many requests that is of.
@@ -44,12 +47,14 @@ impl Measured {
     /// What there is to say about it.
     pub(crate) fn summary(&self) -> String {
         format!(
-            "{} alerts: the last notice after {:?}, {} lost, {} repeated, {} MB at the most, API p99 {:?} of {}",
+            "{} alerts: the last notice after {:?}, {} lost, {} repeated, {} MB and {:?} of processor time, \
+             API p99 {:?} of {}",
             self.alerts,
             self.took,
             self.lost,
             self.repeated,
             self.memory / 1_000_000,
+            self.processor,
             self.api_p99,
             self.asked,
         )
@@ -67,11 +72,11 @@ pub(crate) async fn at_once(alerts: usize) -> anyhow::Result<Measured> {
     world.source.script().burst(alerts, &[Level::Warning]);
     told(&world, alerts).await?;
     until.cancel();
-    let memory = life.peak_memory()?;
+    let used = (life.peak_memory()?, life.processor_time()?);
     let answered = asking.await?;
     let shown = world.source.script().problems.iter().filter_map(super::script::Problem::first_seen).min();
     let shown = shown.context("nothing was shown")?;
-    Ok(measured(&world, alerts, shown, memory, answered))
+    Ok(measured(&world, alerts, shown, used, answered))
 }
 
 /// Half of the alerts before an outage of the receiver and half in it, with a kill in its middle.
@@ -94,8 +99,8 @@ pub(crate) async fn in_an_outage(alerts: usize, outage: Duration) -> anyhow::Res
     let recovered = Timestamp::now();
     world.sinks.hook.door.bring_up().await?;
     told(&world, alerts).await?;
-    let memory = life.peak_memory()?;
-    Ok(measured(&world, alerts, recovered, memory, Vec::new()))
+    let used = (life.peak_memory()?, life.processor_time()?);
+    Ok(measured(&world, alerts, recovered, used, Vec::new()))
 }
 
 /// Waits until all are told and nothing is left to send.
@@ -124,13 +129,16 @@ fn measured(
     world: &World,
     alerts: usize,
     from: Timestamp,
-    memory: u64,
+    (memory, processor): (u64, Duration),
     mut answered: Vec<Duration>,
 ) -> Measured {
     let mut first: BTreeMap<String, Timestamp> = BTreeMap::new();
     let mut messages = BTreeSet::new();
     let mut repeated = 0;
     for entry in world.sinks.hook.journal.entries() {
+        if entry.body.service.starts_with(OWN) {
+            continue;
+        }
         repeated += usize::from(!messages.insert((entry.body.service.clone(), entry.body.revision)));
         let at = first.entry(entry.body.service).or_insert(entry.at);
         *at = entry.at.min(*at);
@@ -144,6 +152,7 @@ fn measured(
         repeated,
         took: Duration::try_from(last.duration_since(from)).unwrap_or_default(),
         memory,
+        processor,
         api_p99: p99,
         asked: answered.len(),
     }
