@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::patience::lasting;
 use super::run::World;
-use super::script::{Level, Load};
+use super::script::{Level, Load, Problem};
 
 /// How long the breach has to last; the daemon is killed near its end.
 const HOLD: Duration = Duration::from_secs(6);
@@ -38,12 +38,12 @@ pub(crate) async fn from_breach_to_page() -> anyhow::Result<Duration> {
     let _life = world.begin()?;
     let page = |entry: &world::journal::Entry<super::hook::Said>| entry.body.event == "opened";
     let page = world.sinks.hook.journal.wait_for_entry(page, 3 * HOLD).await?;
-    let shown: Option<Timestamp> = world.source.script().problems.first().and_then(|it| it.first_seen());
+    let shown: Option<Timestamp> = world.source.script().problems.first().and_then(Problem::first_seen);
     Ok(Duration::try_from(page.at.duration_since(shown.context("nothing was shown")?))?)
 }
 
 /// Whether a page came after its time and long before a clock that began anew could have run out.
 pub(crate) fn is_in_time(took: Duration) -> bool {
     // The daemon asks for whole seconds, so the first breach may count from up to a second before it was shown.
-    took + Duration::from_secs(1) >= HOLD && took < KILLED_AT + HOLD - Duration::from_secs(1)
+    took + Duration::from_secs(1) >= HOLD && took + Duration::from_secs(1) < KILLED_AT + HOLD
 }

@@ -168,7 +168,7 @@ impl Home {
     async fn send(&self, path: &str, token: Option<&str>, body: &Value) -> anyhow::Result<String> {
         let request = self.asker.client.post(format!("http://{}{path}", self.asker.listen));
         let request = request.json(body);
-        let request = token.into_iter().fold(request, |request, token| request.bearer_auth(token));
+        let request = token.into_iter().fold(request, reqwest::RequestBuilder::bearer_auth);
         Ok(request.send().await?.error_for_status()?.text().await?)
     }
 

@@ -112,33 +112,33 @@ fn by_problem(words: &[Word]) -> ByProblem<'_> {
 /// What is not told of the levels that `known` says of each problem: in flight or waiting.
 pub(crate) fn missing(problems: &[Problem], words: &[Word], known: fn(&Problem) -> &[Level]) -> Vec<String> {
     let heard = by_problem(words);
-    let mut missing = Vec::new();
+    let mut owed = Vec::new();
     for problem in problems {
         let levels = known(problem);
         for channel in Channel::ALL {
             let (mut pages, mut ends) = due(levels, channel);
             let spoken = heard.get(&(problem.service.as_str(), channel)).map_or(&[][..], Vec::as_slice);
-            let (paged, ended) = said(spoken);
+            let (paged, closed) = said(spoken);
             if channel == Channel::PagerDuty {
                 // Told by keys: each page has one, and all of them end.
-                ends = if levels.last() == Some(&Level::Clear) { pages } else { ended };
+                ends = if levels.last() == Some(&Level::Clear) { pages } else { closed };
             }
             if was_lied_to(spoken) {
                 // What it took for refused is not told there, but on the next rung; and its end neither.
                 pages = pages.min(paged);
                 let last = spoken.iter().rev().find(|word| word.heard).map(|word| word.kind);
                 let open = last == Some(Kind::Page) && levels.last() == Some(&Level::Clear);
-                ends = ended + usize::from(open);
+                ends = closed + usize::from(open);
             }
             for _ in paged..pages {
-                missing.push(format!("{} has not been paged about on {channel:?}", problem.service));
+                owed.push(format!("{} has not been paged about on {channel:?}", problem.service));
             }
-            for _ in ended..ends {
-                missing.push(format!("{} is not over on {channel:?}", problem.service));
+            for _ in closed..ends {
+                owed.push(format!("{} is not over on {channel:?}", problem.service));
             }
         }
     }
-    missing
+    owed
 }
 
 /// Whether a channel said yes and took nothing.

@@ -73,6 +73,9 @@ fn noticed(levels: &[Level], words: &[Word], kills: &[Kill]) -> Vec<Invariant> {
     noticed
 }
 
+/// What is wrong, in which words and kills, and who has to notice.
+type Case = (&'static str, Vec<Word>, Vec<Kill>, &'static [Invariant]);
+
 fn changed(change: impl FnOnce(&mut Vec<Word>)) -> Vec<Word> {
     let mut words = well();
     change(&mut words);
@@ -85,7 +88,7 @@ fn the_oracle_notices_each_thing_that_can_go_wrong() {
     use Channel::{Hook, Slack};
     use Invariant::{Known, Once, OneIncident, Order, Over, Told};
     const WARNED: &[Level] = &[Level::Warning, Level::Clear];
-    let cases: [(&str, Vec<Word>, Vec<Kill>, &[Invariant]); 15] = [
+    let cases: [Case; 15] = [
         ("all is well", well(), vec![], &[]),
         ("a lost page", changed(|all| drop(all.remove(0))), vec![], &[Told]),
         ("a refused page", changed(|all| all[0].heard = false), vec![], &[Told]),

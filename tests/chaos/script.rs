@@ -184,16 +184,14 @@ impl Script {
                 continue;
             }
             match problem.seen {
+                _ if problem.settled.is_some() => {}
                 Some((seen_by, at)) if seen_by == life => {
-                    if now.duration_since(at) >= CERTAIN && problem.settled.is_none() {
-                        problem.settled = Some(now);
-                    }
+                    problem.settled = (now.duration_since(at) >= CERTAIN).then_some(now);
                 }
-                _ if problem.settled.is_none() => {
+                _ => {
                     problem.seen = Some((life, now));
                     problem.first_seen.get_or_insert_with(jiff::Timestamp::now);
                 }
-                _ => {}
             }
             let level = problem.levels.get(problem.at).copied().unwrap_or(Clear);
             series.push(sample(&problem.service, level, time));

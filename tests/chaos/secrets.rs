@@ -59,7 +59,7 @@ pub(crate) async fn everything_said() -> anyhow::Result<(BTreeMap<String, Vec<u8
 
     let mut said = BTreeMap::new();
     let ills = [Ill::Down, Ill::Failing, Ill::Limiting, Ill::Lying, Ill::Hanging];
-    for (round, ill) in ills.into_iter().enumerate() {
+    for (round, ill) in (0..).zip(ills) {
         for channel in Channel::ALL {
             sinks.infect(channel, ill).await;
         }
@@ -127,11 +127,12 @@ pub(crate) async fn everything_said() -> anyhow::Result<(BTreeMap<String, Vec<u8
     Ok((said, secrets.map(str::to_owned).into()))
 }
 
-fn attempts(metrics: &str) -> usize {
+/// How many attempts did not get through.
+fn attempts(metrics: &str) -> u64 {
     let failed = metrics.lines().filter(|line| {
         line.starts_with("runbookd_notices_total{") && !line.contains("accepted") && !line.contains("nothing")
     });
-    failed.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).map(|count| count as usize).sum()
+    failed.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
 }
 
 /// Every page that can be read.
