@@ -13,8 +13,8 @@ use super::patience::{lasting, until};
 use super::run::{Outcome, World};
 use super::script::Load;
 
-/// Large enough for a run's store and its write-ahead log.
-const SIZE: &str = "size=32m";
+/// Large enough for a run's store and its write-ahead log, in bytes.
+const SIZE: usize = 32 << 20;
 
 /// How long the disk is full.
 const FULL_FOR: Duration = Duration::from_secs(4);
@@ -28,16 +28,24 @@ impl Disk {
     /// Nothing where this user may not mount.
     fn mount(at: &Path) -> anyhow::Result<Option<Self>> {
         std::fs::create_dir_all(at)?;
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", SIZE, "tmpfs"]).arg(at).output()?;
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={SIZE}"), "tmpfs"])
+            .arg(at)
+            .output()?;
         Ok(mounted.status.success().then(|| Self(at.to_owned())))
     }
 
     /// Fills it to the last byte.
     fn fill(&self) -> anyhow::Result<()> {
         let mut ballast = std::fs::File::create(self.0.join("ballast"))?;
-        for size in [65_536, 4_096] {
+        // Twice its size at the most: should it not be what is written to, nothing else fills up.
+        for (size, most) in [(65_536, 2 * SIZE / 65_536), (4_096, 2 * 65_536 / 4_096)] {
             let piece = vec![0_u8; size];
-            while ballast.write_all(&piece).is_ok() {}
+            for _ in 0..most {
+                if ballast.write_all(&piece).is_err() {
+                    break;
+                }
+            }
         }
         let more = std::fs::write(self.0.join("more"), [0; 4_096]);
         ensure!(more.is_err(), "the disk is not full");

@@ -37,6 +37,8 @@ pub(crate) struct Measured {
     pub(crate) memory: u64,
     /// The processor time it used, from its start.
     pub(crate) processor: Duration,
+    /// How often it committed, since its last start: each is a sync of the disk that a lane waits for.
+    pub(crate) commits: f64,
     /// The time within which 99 of 100 requests to the API were answered.
     pub(crate) api_p99: Duration,
     /// How many requests that is of.
@@ -48,13 +50,14 @@ impl Measured {
     pub(crate) fn summary(&self) -> String {
         format!(
             "{} alerts: the last notice after {:?}, {} lost, {} repeated, {} MB and {:?} of processor time, \
-             API p99 {:?} of {}",
+             {} commits, API p99 {:?} of {}",
             self.alerts,
             self.took,
             self.lost,
             self.repeated,
             self.memory / 1_000_000,
             self.processor,
+            self.commits,
             self.api_p99,
             self.asked,
         )
@@ -72,7 +75,7 @@ pub(crate) async fn at_once(alerts: usize) -> anyhow::Result<Measured> {
     world.source.script().burst(alerts, &[Level::Warning]);
     told(&world, alerts).await?;
     until.cancel();
-    let used = (life.peak_memory()?, life.processor_time()?);
+    let used = (life.peak_memory()?, life.processor_time()?, commits(&world).await?);
     let answered = asking.await?;
     let shown = world.source.script().problems.iter().filter_map(super::script::Problem::first_seen).min();
     let shown = shown.context("nothing was shown")?;
@@ -99,7 +102,7 @@ pub(crate) async fn in_an_outage(alerts: usize, outage: Duration) -> anyhow::Res
     let recovered = Timestamp::now();
     world.sinks.hook.door.bring_up().await?;
     told(&world, alerts).await?;
-    let used = (life.peak_memory()?, life.processor_time()?);
+    let used = (life.peak_memory()?, life.processor_time()?, commits(&world).await?);
     Ok(measured(&world, alerts, recovered, used, Vec::new()))
 }
 
@@ -107,6 +110,10 @@ pub(crate) async fn in_an_outage(alerts: usize, outage: Duration) -> anyhow::Res
 async fn told(world: &World, alerts: usize) -> anyhow::Result<()> {
     world.sinks.hook.journal.wait_count(alerts, PATIENCE).await?;
     until(PATIENCE, async || Ok(world.home.metric("runbookd_outbox_messages").await? == 0.0)).await
+}
+
+async fn commits(world: &World) -> anyhow::Result<f64> {
+    world.home.metric("runbookd_store_commits_total{outcome=\"committed\"}").await
 }
 
 /// Asks the API again and again; how long each answer took.
@@ -129,7 +136,7 @@ fn measured(
     world: &World,
     alerts: usize,
     from: Timestamp,
-    (memory, processor): (u64, Duration),
+    (memory, processor, commits): (u64, Duration, f64),
     mut answered: Vec<Duration>,
 ) -> Measured {
     let mut first: BTreeMap<String, Timestamp> = BTreeMap::new();
@@ -153,6 +160,7 @@ fn measured(
         took: Duration::try_from(last.duration_since(from)).unwrap_or_default(),
         memory,
         processor,
+        commits,
         api_p99: p99,
         asked: answered.len(),
     }
