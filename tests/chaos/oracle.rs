@@ -118,20 +118,20 @@ pub(crate) fn missing(problems: &[Problem], words: &[Word], known: fn(&Problem) 
         for channel in Channel::ALL {
             let (mut pages, mut ends) = due(levels, channel);
             let spoken = heard.get(&(problem.service.as_str(), channel)).map_or(&[][..], Vec::as_slice);
-            let (paged, closed) = said(spoken);
+            let (opened, closed) = said(spoken);
             if channel == Channel::PagerDuty {
                 // Told by keys: each page has one, and all of them end.
                 ends = if levels.last() == Some(&Level::Clear) { pages } else { closed };
             }
             if was_lied_to(spoken) {
                 // What it took for refused is not told there, but on the next rung; and its end neither.
-                pages = pages.min(paged);
+                pages = pages.min(opened);
                 let last = spoken.iter().rev().find(|word| word.heard).map(|word| word.kind);
                 let open = last == Some(Kind::Page) && levels.last() == Some(&Level::Clear);
                 ends = closed + usize::from(open);
             }
-            for _ in paged..pages {
-                owed.push(format!("{} has not been paged about on {channel:?}", problem.service));
+            for _ in opened..pages {
+                owed.push(format!("{} has not been opened about on {channel:?}", problem.service));
             }
             for _ in closed..ends {
                 owed.push(format!("{} is not over on {channel:?}", problem.service));
