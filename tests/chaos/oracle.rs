@@ -131,7 +131,7 @@ pub(crate) fn missing(problems: &[Problem], words: &[Word], known: fn(&Problem) 
                 ends = closed + usize::from(open);
             }
             for _ in opened..pages {
-                owed.push(format!("{} has not been opened about on {channel:?}", problem.service));
+                owed.push(format!("{} has not been paged about on {channel:?}", problem.service));
             }
             for _ in closed..ends {
                 owed.push(format!("{} is not over on {channel:?}", problem.service));
