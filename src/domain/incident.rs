@@ -140,6 +140,18 @@ pub struct Acknowledgement {
     pub origin: Option<Origin>,
 }
 
+/// What a channel heard about an incident.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Heard {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// That it is open.
+    Open,
+    /// That it is over.
+    Over,
+}
+
 /// What a channel was told about an incident.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Told {
@@ -152,6 +164,9 @@ pub struct Told {
     /// What it gave back when it first accepted a notice.
     #[serde(default)]
     pub receipt: Option<Receipt>,
+    /// What it heard last for certain, or perhaps: what was queued for it may have been refused.
+    #[serde(default)]
+    pub heard: Heard,
     /// Whom it told: the same hear how it goes on and that it is over.
     #[serde(default)]
     pub recipients: Recipients,

@@ -15,7 +15,7 @@ use crate::domain::Timestamp;
 use crate::domain::alert::has_passed;
 use crate::domain::digest::{Digest, DigestRow};
 use crate::domain::headline::what;
-use crate::domain::incident::{Happening, Told};
+use crate::domain::incident::{Happening, Heard, Told};
 use crate::domain::labels::Fnv;
 use crate::domain::name::{ChannelName, IncidentId, NoticeId};
 use crate::domain::notice::{
@@ -118,6 +118,7 @@ impl Engine {
                 let what =
                     Happening::Digested { channel: channel.clone(), revision: row.revision, digest: name };
                 self.note(&row.incident, now, what);
+                self.heard(&row.incident, &channel, row.is_over());
             }
         } else {
             let id = &notice.facts.incident_id;
@@ -126,8 +127,18 @@ impl Engine {
                 told.receipt = Some(receipt);
             }
             self.note(id, now, Happening::Delivered { channel: channel.clone(), revision: notice.revision });
+            self.heard(id, &channel, notice.event == NoticeEvent::Resolved);
         }
         self.forget_notice(&channel, &notice.id);
+    }
+
+    /// A channel heard about an incident that it is open, or over.
+    fn heard(&mut self, id: &IncidentId, channel: &ChannelName, over: bool) {
+        let told = self.state.incidents.get_mut(id).and_then(|it| it.told.get_mut(channel));
+        if let Some(told) = told {
+            told.heard = if over { Heard::Over } else { Heard::Open };
+            self.dirty.incidents.insert(id.clone());
+        }
     }
 
     fn failed(
@@ -158,30 +169,48 @@ impl Engine {
         self.state.outbox.insert(notice.id.clone(), notice);
     }
 
-    /// Tells those incidents of a digest that have to be told one by one, in its place.
+    /// Tells those incidents of a digest that have to be told one by one, in its place: a page stays one, and an incident
+    /// that began and ended in the digest is told with both.
     fn break_up(&mut self, digest: &Notice, has_to: impl Fn(&DigestRow) -> bool, now: Timestamp) {
         self.forget_notice(&digest.channel, &digest.id);
         for row in digest.digest.iter().flat_map(|digest| &digest.rows).filter(|row| has_to(row)) {
-            let Some(facts) = self.facts(&row.incident, None, now) else { continue };
-            let Some(told) = self.told(&row.incident, &digest.channel) else { continue };
-            let (pages, opened_revision) = (told.pages, told.first);
-            let recipients = told.recipients.clone();
-            self.post(Notice {
-                id: Notice::id(&facts.uid, &digest.channel, row.revision),
-                channel: digest.channel.clone(),
-                revision: row.revision,
-                event: row.event.clone(),
-                facts: Facts { pages, opened_revision, ..facts },
-                created_at: digest.created_at,
-                attempts: 0,
-                rest: None,
-                parked: false,
-                possibly_sent: false,
-                receipt: None,
-                recipients,
-                digest: None,
-            });
+            let Some(told) = self.told(&row.incident, &digest.channel).cloned() else { continue };
+            let beginning = row.page && !row.event.is_page();
+            if beginning && row.is_over() && told.heard != Heard::Open && told.first < row.revision {
+                let revision = told.first.max(row.revision - 1);
+                self.tell_alone(digest, &row.incident, &told, (NoticeEvent::Opened, revision), now);
+            }
+            let opens = beginning && !row.is_over();
+            let event = if opens { NoticeEvent::Opened } else { row.event.clone() };
+            self.tell_alone(digest, &row.incident, &told, (event, row.revision), now);
         }
+    }
+
+    /// Tells one incident of a digest by itself.
+    fn tell_alone(
+        &mut self,
+        digest: &Notice,
+        incident: &IncidentId,
+        told: &Told,
+        (event, revision): (NoticeEvent, u32),
+        now: Timestamp,
+    ) {
+        let Some(facts) = self.facts(incident, None, now) else { return };
+        self.post(Notice {
+            id: Notice::id(&facts.uid, &digest.channel, revision),
+            channel: digest.channel.clone(),
+            revision,
+            event,
+            facts: Facts { pages: told.pages, opened_revision: told.first, ..facts },
+            created_at: digest.created_at,
+            attempts: 0,
+            rest: None,
+            parked: false,
+            possibly_sent: false,
+            receipt: None,
+            recipients: told.recipients.clone(),
+            digest: None,
+        });
     }
 
     /// What went wrong, once a reason and not once an attempt.
@@ -225,8 +254,22 @@ impl Engine {
         }
         if notice.digest.is_some() {
             self.note_failure(&notice, reason, detail, is_lost, now);
-            let must = |row: &DigestRow| row.is_over() || (is_lost && row.page);
-            self.break_up(&notice, must, now);
+            let heard = |engine: &Self, row: &DigestRow| {
+                let told = engine.told(&row.incident, &notice.channel);
+                notice.possibly_sent || told.is_some_and(|told| told.heard == Heard::Open)
+            };
+            let rows = notice.digest.iter().flat_map(|digest| &digest.rows);
+            let owed: BTreeSet<IncidentId> = rows
+                .filter(|row| (row.is_over() && heard(self, row)) || (is_lost && row.page))
+                .map(|row| row.incident.clone())
+                .collect();
+            self.break_up(&notice, |row| owed.contains(&row.incident), now);
+            for row in notice.digest.iter().flat_map(|digest| &digest.rows) {
+                let uid = self.state.incidents.get(&row.incident).map(|incident| incident.uid.clone());
+                if let Some(uid) = uid.filter(|_| row.page && !owed.contains(&row.incident)) {
+                    self.unheard(&row.incident, &uid, &notice);
+                }
+            }
             return;
         }
         let is_last_word =
@@ -234,8 +277,9 @@ impl Engine {
         let parked = is_lost || is_last_word;
         self.note_failure(&notice, reason, detail, parked, now);
         if !parked {
-            // A channel that never heard the opening need not hear the end.
-            self.unheard(&notice);
+            if notice.event.is_page() {
+                self.unheard(&notice.facts.incident_id, &notice.facts.uid, &notice);
+            }
             self.forget_notice(&notice.channel, &notice.id);
             return;
         }
@@ -252,23 +296,27 @@ impl Engine {
         self.state.outbox.insert(notice.id.clone(), notice);
     }
 
-    /// An opening that was refused was not heard.
-    fn unheard(&mut self, notice: &Notice) {
-        if notice.event != NoticeEvent::Opened {
+    /// A beginning was refused: a channel that did not hear it need not hear the end. What may have arrived before it
+    /// was refused counts as heard, and what waits behind it up to the next page would be news without a beginning.
+    fn unheard(&mut self, id: &IncidentId, uid: &str, refused: &Notice) {
+        let channel = &refused.channel;
+        let Some(told) = self.told(id, channel) else { return };
+        if refused.possibly_sent || told.heard == Heard::Open {
             return;
         }
-        let incident = self.state.incidents.get_mut(&notice.facts.incident_id);
-        let Some(told) = incident.and_then(|it| it.told.get_mut(&notice.channel)) else { return };
-        told.open = false;
-        told.pages = 0;
-        self.dirty.incidents.insert(notice.facts.incident_id.clone());
-        // What waits behind it would be news without a beginning.
-        for id in self.lanes.waiting(&notice.channel, &notice.facts.uid) {
-            let is_news = self.state.outbox.get(&id).is_some_and(|it| !it.event.is_page());
-            if is_news && id != notice.id {
-                self.forget_notice(&notice.channel, &id);
+        for waiting in self.lanes.waiting(channel, uid).into_iter().filter(|it| *it != refused.id) {
+            if self.state.outbox.get(&waiting).is_some_and(Notice::is_page) {
+                return;
             }
+            self.forget_notice(channel, &waiting);
         }
+        let incident = self.state.incidents.get_mut(id);
+        let Some(told) = incident.and_then(|it| it.told.get_mut(channel)) else { return };
+        told.open = false;
+        if told.heard == Heard::Nothing {
+            told.pages = 0;
+        }
+        self.dirty.incidents.insert(id.clone());
     }
 
     /// What waits for a mend is tried at once: a new configuration may be it.

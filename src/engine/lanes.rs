@@ -132,8 +132,9 @@ impl Lanes {
         let missing: Vec<&Notice> =
             outbox.values().filter(|notice| !self.places.contains_key(&notice.id)).collect();
         let mut missing = missing;
+        // By revision first: a clock that was set back dates the newer of an incident before the older.
         missing.sort_by(|one, two| {
-            (one.created_at, one.revision, &one.id).cmp(&(two.created_at, two.revision, &two.id))
+            (one.revision, one.created_at, &one.id).cmp(&(two.revision, two.created_at, &two.id))
         });
         for notice in missing {
             let policy = policies.get(&notice.channel).copied().unwrap_or_default();

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::domain::Timestamp;
 use crate::domain::headline::headline;
-use crate::domain::incident::{Happening, Told};
+use crate::domain::incident::{Happening, Heard, Told};
 use crate::domain::name::{ChannelName, IncidentId, NoticeId};
 use crate::domain::notice::{Facts, Notice, NoticeEvent, Recipients};
 
@@ -143,6 +143,7 @@ impl Engine {
                 pages: 0,
                 first: revision,
                 receipt: None,
+                heard: Heard::Nothing,
                 recipients: recipients.clone(),
             }),
         };
