@@ -1,0 +1,151 @@
+//! What becomes of notices when channels fail, refuse and are told in digests.
+
+use std::collections::BTreeMap;
+
+use runbookd::domain::incident::Acknowledgement;
+use runbookd::domain::labels::Labels;
+use runbookd::domain::name::IncidentId;
+use runbookd::domain::notice::{Attempt, DeliveryReason, Notice, NoticeEvent, Recipients};
+use runbookd::domain::observation::{Answer, Observation, Round, Sample};
+use runbookd::engine::Engine;
+use runbookd::engine::effect::Effect;
+use runbookd::engine::event::Event;
+
+use crate::made::{at, plan};
+
+const CONFIG: &str = r#"
+channels:
+  chat: {slack: {webhook_url: "http://127.0.0.1:1/fixture"}}
+  mail: {email: {smtp_url: "smtp://127.0.0.1:25", tls: none, from: a@example.org, to: [team@example.org]}}
+  pager: {pagerduty: {routing_key: fixture-key}}
+emergency_contacts:
+  lead: {role: lead, contact: lead@example.org}
+incident_types:
+  service_outage: {severity: critical, response_team: ops, escalation: [lead], escalate_after: 10m}
+communication:
+  channels: {primary: chat, secondary: mail, emergency: pager}
+  notify: {warning: [chat], critical: [chat, pager]}
+  storm: {above: 2, per: 1m}
+"#;
+
+const RULES: &str = "
+metrics: {cpu_usage: {query: cpu, unit: ratio}}
+monitoring: {metrics: {system: [cpu_usage: {warning: 70%, critical: 90%}]}}
+";
+
+/// An engine and what it wants delivered.
+struct Desk {
+    engine: Engine,
+    flying: Vec<Notice>,
+    values: BTreeMap<String, f64>,
+}
+
+impl Desk {
+    fn new(config: &str) -> Self {
+        let engine = Engine::new(plan(config, RULES), at(0));
+        Self { engine, flying: Vec::new(), values: BTreeMap::new() }
+    }
+
+    fn on(&mut self, event: Event, seconds: i64) {
+        for effect in self.engine.on(event, at(seconds)) {
+            if let Effect::Deliver(notice) = effect {
+                self.flying.push(*notice);
+            }
+        }
+    }
+
+    /// A round in which these services have these values and all others what they had.
+    fn see(&mut self, values: &[(&str, f64)], seconds: i64) {
+        self.values.extend(values.iter().map(|(service, value)| ((*service).to_owned(), *value)));
+        let query = self.engine.plan().rules.queries.keys().next().unwrap().clone();
+        let samples = self.values.iter().map(|(service, value)| Sample {
+            labels: Labels::new([("service", service.clone())]),
+            seen: Observation::Value(*value),
+        });
+        let answer = Answer::Series(samples.collect());
+        self.on(Event::Observed(Round { query, at: at(seconds), answer }), seconds);
+    }
+
+    /// Answers all that is in flight to a channel now; says what it was.
+    fn answer(&mut self, channel: &str, attempt: &Attempt, seconds: i64) -> Vec<String> {
+        let (to, others) = std::mem::take(&mut self.flying)
+            .into_iter()
+            .partition::<Vec<_>, _>(|notice| notice.channel.as_str() == channel);
+        self.flying = others;
+        let mut told = Vec::new();
+        for notice in to {
+            told.push(match &notice.digest {
+                Some(digest) => format!("digest of {}", digest.rows.len()),
+                None => format!("{} {}", notice.event, notice.facts.subject_name),
+            });
+            self.on(Event::Attempted { notice: notice.id, attempt: attempt.clone() }, seconds);
+        }
+        told
+    }
+
+    /// Lets a channel accept whatever comes until nothing waits for it.
+    fn drain(&mut self, channel: &str, from: i64) -> Vec<String> {
+        (from..from + 200)
+            .flat_map(|second| {
+                self.on(Event::Wake, second);
+                self.answer(channel, &Attempt::ACCEPTED, second)
+            })
+            .collect()
+    }
+
+    fn flying_to(&self, channel: &str) -> &Notice {
+        self.flying.iter().find(|notice| notice.channel.as_str() == channel).unwrap()
+    }
+}
+
+fn failed() -> Attempt {
+    Attempt::Failed { reason: DeliveryReason::ServerError, detail: "HTTP 503".into(), retry_after: None }
+}
+
+fn refused() -> Attempt {
+    Attempt::Refused { reason: DeliveryReason::Rejected, detail: "HTTP 400".into() }
+}
+
+fn one() -> IncidentId {
+    "INC-20261123-0001".into()
+}
+
+#[test]
+fn the_parts_of_a_digest_that_fails_are_told_before_what_came_later() {
+    let mut desk = Desk::new(&CONFIG.replace("above: 2", "above: 1"));
+    desk.see(&[("a", 0.75), ("b", 0.75)], 0);
+    let mut second = 0;
+    // It is over while the digest does not get through.
+    while desk.flying_to("chat").digest.is_some() {
+        assert_eq!(desk.answer("chat", &failed(), second), ["digest of 2"]);
+        if second == 0 {
+            desk.see(&[("a", 0.2)], second);
+        }
+        while !desk.flying.iter().any(|notice| notice.channel.as_str() == "chat") {
+            second += 1;
+            desk.on(Event::Wake, second);
+        }
+    }
+    // Once the first part is through, what waits is told in one message again.
+    assert_eq!(desk.drain("chat", second), ["opened a", "digest of 2"]);
+}
+
+#[test]
+fn what_is_restored_leaves_in_the_order_of_revisions_whatever_the_clock_said() {
+    let mut desk = Desk::new(CONFIG);
+    desk.see(&[("a", 0.75)], 100);
+    assert_eq!(desk.answer("chat", &failed(), 100), ["opened a"]);
+    // The clock is set back between the two.
+    desk.see(&[("a", 0.2)], 40);
+    let mut state = runbookd::engine::state::State::default();
+    for change in desk.engine.everything() {
+        state.apply(change);
+    }
+    let (engine, effects) = Engine::restore(plan(CONFIG, RULES), state, at(41));
+    desk = Desk { engine, flying: Vec::new(), values: BTreeMap::new() };
+    desk.flying.extend(effects.into_iter().filter_map(|effect| match effect {
+        Effect::Deliver(notice) => Some(*notice),
+        _ => None,
+    }));
+    assert_eq!(desk.drain("chat", 41), ["opened a", "resolved a"]);
+}
