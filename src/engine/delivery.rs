@@ -63,7 +63,8 @@ impl Engine {
         let Some(notice) = self.state.outbox.get(id) else { return };
         let told = self.state.incidents.get(&notice.facts.incident_id);
         let told = told.and_then(|incident| incident.told.get(&notice.channel));
-        let receipt = told.and_then(|told| told.receipt.clone());
+        // A digest is a message of its own, not the one that its worst incident already has.
+        let receipt = told.filter(|_| notice.digest.is_none()).and_then(|told| told.receipt.clone());
         self.effects.push(Effect::Deliver(Box::new(Notice { receipt, ..notice.clone() })));
     }
 

@@ -149,3 +149,21 @@ fn what_is_restored_leaves_in_the_order_of_revisions_whatever_the_clock_said() {
     }));
     assert_eq!(desk.drain("chat", 41), ["opened a", "resolved a"]);
 }
+
+#[test]
+fn a_digest_does_not_take_the_place_of_its_worst_incidents_message() {
+    let mut desk = Desk::new(CONFIG);
+    desk.see(&[("a", 0.75)], 0);
+    let place = runbookd::domain::notice::Receipt("C0123456789:1.1".into());
+    desk.answer("chat", &Attempt::Accepted { receipt: Some(place.clone()) }, 0);
+    desk.see(&[("b", 0.75)], 10);
+    assert_eq!(desk.answer("chat", &Attempt::ACCEPTED, 10), ["opened b"]);
+    desk.see(&[("a", 0.95), ("b", 0.95), ("c", 0.95)], 20);
+    let digest = desk.flying_to("chat");
+    assert!(digest.digest.is_some() && digest.facts.subject_name.as_ref() == "a", "{digest:?}");
+    assert_eq!(digest.receipt, None);
+    assert_eq!(desk.answer("chat", &Attempt::ACCEPTED, 20), ["digest of 3"]);
+    desk.see(&[("a", 0.2)], 30);
+    desk.on(Event::Wake, 90);
+    assert_eq!(desk.flying_to("chat").receipt, Some(place));
+}
