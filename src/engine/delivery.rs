@@ -397,7 +397,15 @@ impl Engine {
             (!row.is_over(), row.severity, std::cmp::Reverse(notice.facts.opened_at))
         });
         let Some((_, worst)) = worst else { return };
-        let mut facts = worst.facts.clone();
+        // What was done and is to be done about one of them is nothing to say about all.
+        let mut facts = Facts {
+            actions: Vec::new(),
+            next_steps: Vec::new(),
+            diagnosis: Vec::new(),
+            links: Vec::new(),
+            runbook_url: None,
+            ..worst.facts.clone()
+        };
         facts.uid = format!("digest/{channel}/{name}").into();
         let recipients = rows.values().fold(Recipients::Own, |all, (_, notice)| all.and(&notice.recipients));
         let digest = Digest::new(name, rows.into_values().map(|(row, _)| row).collect(), span);
