@@ -81,8 +81,8 @@ impl Engine {
                 self.channel_worked(&notice.channel);
                 self.arrived(&notice, receipt, now);
             }
+            // Nothing was said to the channel, so nobody knows whether it works.
             Attempt::NothingToSend => {
-                self.channel_worked(&notice.channel);
                 self.forget_notice(&notice.channel, id);
             }
             Attempt::Failed { reason, detail, retry_after } => {
@@ -258,17 +258,20 @@ impl Engine {
         if notice.event != NoticeEvent::Opened {
             return;
         }
+        let waiting = self.lanes.waiting(&notice.channel, &notice.facts.uid);
+        let behind = waiting.iter().filter(|id| **id != notice.id).filter_map(|id| self.state.outbox.get(id));
+        // A page that follows is heard as the beginning, and then the end has to be heard as well.
+        if behind.into_iter().any(|it| it.event.is_page()) {
+            return;
+        }
         let incident = self.state.incidents.get_mut(&notice.facts.incident_id);
         let Some(told) = incident.and_then(|it| it.told.get_mut(&notice.channel)) else { return };
         told.open = false;
         told.pages = 0;
         self.dirty.incidents.insert(notice.facts.incident_id.clone());
         // What waits behind it would be news without a beginning.
-        for id in self.lanes.waiting(&notice.channel, &notice.facts.uid) {
-            let is_news = self.state.outbox.get(&id).is_some_and(|it| !it.event.is_page());
-            if is_news && id != notice.id {
-                self.forget_notice(&notice.channel, &id);
-            }
+        for id in waiting.iter().filter(|id| **id != notice.id) {
+            self.forget_notice(&notice.channel, id);
         }
     }
 
@@ -381,7 +384,12 @@ impl Engine {
                 Some((known, _)) if known.revision > row.revision => known.page |= page,
                 Some((known, newest)) => {
                     let page = known.page || page;
-                    *known = DigestRow { page, ..row };
+                    // What is told one by one after all is told as the page it was.
+                    let keeps = !row.is_over()
+                        && (known.event == NoticeEvent::Opened || (known.page && !row.event.is_page()))
+                        && known.event.is_page();
+                    let event = if keeps { known.event.clone() } else { row.event.clone() };
+                    *known = DigestRow { page, event, ..row };
                     *newest = notice;
                 }
                 None => drop(rows.insert(row.incident.clone(), (row, notice))),

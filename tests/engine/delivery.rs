@@ -167,3 +167,70 @@ fn a_digest_does_not_take_the_place_of_its_worst_incidents_message() {
     desk.on(Event::Wake, 90);
     assert_eq!(desk.flying_to("chat").receipt, Some(place));
 }
+
+#[test]
+fn whoever_hears_a_page_behind_a_refused_opening_hears_that_it_is_over() {
+    let mut desk = Desk::new(CONFIG);
+    desk.see(&[("a", 0.75)], 0);
+    assert_eq!(desk.answer("chat", &failed(), 0), ["opened a"]);
+    desk.see(&[("a", 0.95)], 1);
+    desk.on(Event::Wake, 5);
+    assert_eq!(desk.answer("chat", &refused(), 5), ["opened a"]);
+    desk.on(Event::Wake, 10);
+    assert_eq!(desk.answer("chat", &Attempt::ACCEPTED, 10), ["worsened a"]);
+    desk.see(&[("a", 0.2)], 20);
+    assert_eq!(desk.answer("chat", &Attempt::ACCEPTED, 20), ["resolved a"]);
+}
+
+#[test]
+fn a_page_told_in_a_digest_is_still_a_page_when_the_digest_is_told_in_parts() {
+    let mut desk = Desk::new(&CONFIG.replace("above: 2", "above: 1"));
+    // The first leaves alone; behind it there are pages and what people did meanwhile.
+    desk.see(&[("z", 0.75)], 0);
+    desk.see(&[("a", 0.75), ("b", 0.75)], 0);
+    for incident in ["INC-20261123-0002", "INC-20261123-0003"] {
+        let (incident, by) = (incident.into(), "Ana".into());
+        desk.on(Event::Acknowledge { incident, by, until: None, origin: None }, 0);
+    }
+    assert_eq!(desk.answer("chat", &Attempt::ACCEPTED, 0), ["opened z"]);
+    desk.on(Event::Wake, 2);
+    let mut second = 2;
+    while desk.flying_to("chat").digest.is_some() {
+        assert_eq!(desk.answer("chat", &failed(), second), ["digest of 2"]);
+        while !desk.flying.iter().any(|notice| notice.channel.as_str() == "chat") {
+            second += 1;
+            desk.on(Event::Wake, second);
+        }
+    }
+    assert_eq!(desk.answer("chat", &failed(), second), ["opened a"]);
+}
+
+#[test]
+fn a_pager_hears_that_an_incident_is_taken_whatever_follows() {
+    let mut desk = Desk::new(CONFIG);
+    desk.see(&[("a", 0.95)], 0);
+    assert_eq!(desk.answer("pager", &failed(), 0), ["opened a"]);
+    desk.on(Event::Acknowledge { incident: one(), by: "Ana".into(), until: None, origin: None }, 1);
+    // An update that a pager has nothing to say about.
+    desk.see(&[("a", 0.75)], 2);
+    assert_eq!(desk.drain("pager", 3), ["opened a", "acknowledged a", "eased a"]);
+}
+
+#[test]
+fn an_update_that_a_channel_has_nothing_to_say_about_does_not_mean_that_it_works() {
+    let mut desk = Desk::new(CONFIG);
+    desk.see(&[("a", 0.95), ("b", 0.95)], 0);
+    for second in [0, 3, 8, 13] {
+        desk.on(Event::Wake, second);
+        desk.answer("pager", &failed(), second);
+    }
+    let rests = |desk: &Desk| {
+        let waiting = desk.engine.outbox().filter(|(_, notice)| notice.channel.as_str() == "pager");
+        waiting.filter(|(_, notice)| notice.rest.is_some()).count()
+    };
+    assert_eq!(rests(&desk), 2);
+    desk.see(&[("c", 0.95)], 13);
+    desk.on(Event::Wake, 30);
+    desk.answer("pager", &Attempt::NothingToSend, 30);
+    assert!(rests(&desk) > 0);
+}
