@@ -9,12 +9,11 @@ DOCKER ?= docker
 KUBECTL ?= kubectl
 # The version in Cargo.toml; asked for only where it is used.
 VERSION = $(shell $(CARGO) metadata --no-deps --format-version 1 | grep -o '"name":"runbookd","version":"[^"]*"' | cut -d'"' -f8)
-SEEDS ?= 10000
 IMAGE ?= runbookd:$(VERSION)
 # Where cargo builds, whatever CARGO_TARGET_DIR or a cargo configuration says.
 TARGET_DIR = $(shell $(CARGO) metadata --no-deps --format-version 1 | grep -o '"target_directory":"[^"]*"' | cut -d'"' -f4)
 
-.PHONY: help setup build test check bench sim demo image manifests
+.PHONY: help setup build test check bench chaos sim storm demo image manifests
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
@@ -49,8 +48,17 @@ check: ## formatting, lints, documentation, dependencies, then all tests
 bench: ## run the benchmarks
 	$(CARGO) bench --workspace --locked --bench '*'
 
-sim: ## the simulation over many seeds; SEEDS=500 fewer
-	SEEDS=$(SEEDS) $(CARGO) test --locked --test sim every_invariant -- --nocapture
+sim: ## the simulation over SEEDS (10000) seeds; SEED=n plays one again
+	SEEDS=$(or $(SEEDS),10000) $(if $(SEED),SEED=$(SEED)) $(CARGO) test --locked --test sim every_invariant -- --nocapture
+
+chaos: ## kill the daemon KILLS (1000) times under a storm, with ill receivers and a full disk; SEED=n runs one again
+	KILLS=$(or $(KILLS),1000) SEED=$(or $(SEED),$(shell date +%s)) ROUNDS=$(or $(ROUNDS),5) \
+	    $(CARGO) test --locked --test chaos -- --nocapture --test-threads 1
+
+storm: ## measure the release binary: ALERTS (5000) at once, and an OUTAGE (60 s) with a kill in it
+	$(CARGO) build --release --locked --bin runbookd
+	RUNBOOKD="$(TARGET_DIR)/release/runbookd" ALERTS=$(or $(ALERTS),5000) OUTAGE=$(or $(OUTAGE),60) \
+	    $(CARGO) test --locked --test chaos -- --nocapture --test-threads 1 a_storm_is_told a_kill_in_an_outage
 
 demo: setup ## the daemon against a synthetic shop, in one terminal; ONCE=1 plays one incident and ends
 	$(CARGO) build --workspace --locked

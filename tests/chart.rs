@@ -82,7 +82,7 @@ fn bytes() -> Chart {
         warning: Some(4e9),
         critical: Some(4.2e9),
         marks: (0..12)
-            .map(|step| mark(&format!("03:{:02}:00", step), MarkKind::Step, &format!("{step} → {}", step + 1)))
+            .map(|step| mark(&format!("03:{step:02}:00"), MarkKind::Step, &format!("{step} → {}", step + 1)))
             .collect(),
         ..story()
     }

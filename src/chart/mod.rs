@@ -7,6 +7,7 @@
 
 mod canvas;
 mod font;
+mod marks;
 mod plot;
 mod scale;
 

@@ -3,36 +3,29 @@
 use crate::domain::Timestamp;
 use crate::domain::rule::Direction;
 
-use super::canvas::{
-    Anchor, CRITICAL, Canvas, GRID, GROUND, Ink, Line, MUTED, OVER, Style, TEXT, VALUES, WARNING,
-};
+use super::canvas::{Anchor, CRITICAL, Canvas, GRID, GROUND, Ink, Line, MUTED, Style, TEXT, VALUES, WARNING};
 use super::font::Weight;
 use super::scale::{TimeScale, ValueScale};
-use super::{Chart, HEIGHT, Mark, MarkKind, Point, WIDTH};
+use super::{Chart, HEIGHT, Point, WIDTH};
 
 /// The margin around everything, in pixels.
-const MARGIN: f32 = 28.0;
+pub(super) const MARGIN: f32 = 28.0;
 /// The upper and lower edge of the frame, in pixels.
-const TOP: f32 = 138.0;
-const BOTTOM: f32 = 416.0;
-/// The lines on which the words of marks stand, the first tried first.
-const ROWS: [f32; 2] = [120.0, 88.0];
+pub(super) const TOP: f32 = 138.0;
+pub(super) const BOTTOM: f32 = 416.0;
 /// The most a label beside the frame may take of the width.
-const WIDEST_LABEL: f32 = 280.0;
-/// How many marks are drawn; the first ones and the last ones are the telling ones.
-const MOST_MARKS: usize = 8;
+pub(super) const WIDEST_LABEL: f32 = 280.0;
 
 const TITLE: Style = Style { ink: TEXT, size: 36.0, weight: Weight::Bold };
 const AXIS: Style = Style { ink: MUTED, size: 26.0, weight: Weight::Regular };
 const NOW: Style = Style { ink: TEXT, size: 26.0, weight: Weight::Bold };
-const MARK: Style = Style { ink: TEXT, size: 24.0, weight: Weight::Regular };
 const LIMIT: Style = Style { ink: TEXT, size: 25.0, weight: Weight::Bold };
 const LAST: Style = Style { ink: VALUES, size: 36.0, weight: Weight::Bold };
 
 /// Draws a chart.
 pub(super) fn plot(chart: &Chart, canvas: &mut Canvas) {
     let frame = Frame::of(chart, canvas);
-    frame.title(chart, canvas);
+    title(chart, canvas);
     frame.axes(chart, canvas);
     frame.values(chart, canvas);
     frame.limits(chart, canvas);
@@ -64,11 +57,12 @@ fn limits(chart: &Chart) -> Vec<Limit> {
     warning.into_iter().chain(critical).collect()
 }
 
-struct Frame {
+/// Where values and times stand.
+pub(super) struct Frame {
     left: f32,
     right: f32,
     values: ValueScale,
-    times: TimeScale,
+    pub(super) times: TimeScale,
 }
 
 impl Frame {
@@ -86,26 +80,12 @@ impl Frame {
         Self { left: MARGIN + ticks + 16.0, right: width() - MARGIN - labels - 20.0, values, times }
     }
 
-    fn x(&self, at: Timestamp) -> f32 {
+    pub(super) fn x(&self, at: Timestamp) -> f32 {
         self.left + (self.right - self.left) * narrow(self.times.share(at))
     }
 
     fn y(&self, value: f64) -> f32 {
         BOTTOM - (BOTTOM - TOP) * narrow(self.values.share(value))
-    }
-
-    fn title(&self, chart: &Chart, canvas: &mut Canvas) {
-        for (from, to) in
-            [((1.0, 1.0), (width() - 1.0, 1.0)), ((1.0, height() - 1.0), (width() - 1.0, height() - 1.0))]
-        {
-            canvas.line(&[from, to], Line { ink: GRID, width: 2.0, dash: None });
-        }
-        for x in [1.0, width() - 1.0] {
-            canvas.line(&[(x, 1.0), (x, height() - 1.0)], Line { ink: GRID, width: 2.0, dash: None });
-        }
-        let title = one_line(&chart.title);
-        let title = canvas.fonts.fitting(&title, TITLE.size, TITLE.weight, width() - 2.0 * MARGIN);
-        canvas.text(&title, MARGIN, 54.0, Anchor::Start, TITLE);
     }
 
     fn axes(&self, chart: &Chart, canvas: &mut Canvas) {
@@ -149,7 +129,7 @@ impl Frame {
             .map(|piece| piece.iter().map(|point| self.place(point)).collect())
             .collect();
         for piece in &pieces {
-            self.shade(piece, BOTTOM, VALUES.thin(20), canvas);
+            shade(piece, BOTTOM, VALUES.thin(20), canvas);
             for limit in limits(chart) {
                 let edge = self.y(limit.value);
                 let beyond: Vec<(f32, f32)> = piece
@@ -159,7 +139,7 @@ impl Frame {
                         Direction::Below => (*x, y.max(edge)),
                     })
                     .collect();
-                self.shade(&beyond, edge, limit.ink.thin(46), canvas);
+                shade(&beyond, edge, limit.ink.thin(46), canvas);
             }
         }
         for piece in &pieces {
@@ -169,17 +149,6 @@ impl Frame {
 
     fn place(&self, point: &Point) -> (f32, f32) {
         (self.x(point.at), self.y(point.value))
-    }
-
-    /// The area between a line and a level.
-    fn shade(&self, piece: &[(f32, f32)], level: f32, ink: Ink, canvas: &mut Canvas) {
-        if let (Some((first, _)), Some((last, _))) = (piece.first(), piece.last())
-            && last > first
-        {
-            let ends = [(*last, level), (*first, level)];
-            let area: Vec<(f32, f32)> = piece.iter().copied().chain(ends).collect();
-            canvas.area(&area, ink);
-        }
     }
 
     /// The thresholds and the last value, each with its words to the right of the frame.
@@ -204,54 +173,31 @@ impl Frame {
             canvas.text(&text, self.right + 20.0, y + style.size * 0.36, Anchor::Start, style);
         }
     }
-
-    /// The marks above the frame, each with a line down to the axis. Where there is no room for the words the shape
-    /// stands alone.
-    fn marks(&self, chart: &Chart, canvas: &mut Canvas) {
-        let within = |mark: &&Mark| mark.at >= self.times.from && mark.at <= self.times.to;
-        let mut marks: Vec<&Mark> = chart.marks.iter().filter(within).collect();
-        if marks.len() > MOST_MARKS {
-            marks.drain(MOST_MARKS / 2..marks.len() - MOST_MARKS / 2);
-        }
-        let mut taken = [f32::NEG_INFINITY; ROWS.len()];
-        let mut words = Vec::new();
-        for mark in marks {
-            let x = self.x(mark.at);
-            let label = one_line(&mark.label);
-            let label = canvas.fonts.fitting(&label, MARK.size, MARK.weight, WIDEST_LABEL);
-            let room = canvas.width(&label, MARK);
-            // To the right of its shape; to the left where the picture ends.
-            let (begin, end) = if x + 20.0 + room < width() - MARGIN {
-                (x - 14.0, x + 20.0 + room)
-            } else {
-                (x - 20.0 - room, x + 14.0)
-            };
-            let row = taken.iter().position(|until| begin > until + 16.0);
-            let y = row.map_or(TOP - 4.0, |row| ROWS[row] - 9.0);
-            let line = Line { ink: MUTED, width: 2.0, dash: Some((4.0, 6.0)) };
-            canvas.line(&[(x, y), (x, BOTTOM)], line);
-            shape(mark.kind, x, y, canvas);
-            if let Some(row) = row {
-                taken[row] = end;
-                let begin = if begin < x - 14.0 { begin } else { x + 20.0 };
-                words.push((label, begin, room, ROWS[row]));
-            }
-        }
-        // Over the lines of the marks, which would go through them.
-        for (label, x, room, y) in words {
-            canvas.block(x - 4.0, y - 21.0, room + 8.0, 28.0, GROUND);
-            canvas.text(&label, x, y, Anchor::Start, MARK);
-        }
-    }
 }
 
-fn shape(kind: MarkKind, x: f32, y: f32, canvas: &mut Canvas) {
-    match kind {
-        MarkKind::Breach => {
-            canvas.area(&[(x - 12.0, y + 10.0), (x, y - 12.0), (x + 12.0, y + 10.0)], CRITICAL);
-        }
-        MarkKind::Step => canvas.block(x - 9.0, y - 9.0, 18.0, 18.0, VALUES),
-        MarkKind::Over => canvas.dot(x, y, 11.0, OVER),
+/// The picture's edge and its title.
+fn title(chart: &Chart, canvas: &mut Canvas) {
+    for (from, to) in
+        [((1.0, 1.0), (width() - 1.0, 1.0)), ((1.0, height() - 1.0), (width() - 1.0, height() - 1.0))]
+    {
+        canvas.line(&[from, to], Line { ink: GRID, width: 2.0, dash: None });
+    }
+    for x in [1.0, width() - 1.0] {
+        canvas.line(&[(x, 1.0), (x, height() - 1.0)], Line { ink: GRID, width: 2.0, dash: None });
+    }
+    let title = one_line(&chart.title);
+    let title = canvas.fonts.fitting(&title, TITLE.size, TITLE.weight, width() - 2.0 * MARGIN);
+    canvas.text(&title, MARGIN, 54.0, Anchor::Start, TITLE);
+}
+
+/// The area between a line and a level.
+fn shade(piece: &[(f32, f32)], level: f32, ink: Ink, canvas: &mut Canvas) {
+    if let (Some((first, _)), Some((last, _))) = (piece.first(), piece.last())
+        && last > first
+    {
+        let ends = [(*last, level), (*first, level)];
+        let area: Vec<(f32, f32)> = piece.iter().copied().chain(ends).collect();
+        canvas.area(&area, ink);
     }
 }
 
@@ -276,12 +222,12 @@ fn now(at: Timestamp) -> String {
     format!("now {} UTC", at.strftime("%H:%M"))
 }
 
-fn one_line(text: &str) -> String {
+pub(super) fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(200).collect()
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a thousand pixels are exact")]
-fn width() -> f32 {
+pub(super) fn width() -> f32 {
     WIDTH as f32
 }
 
@@ -298,6 +244,7 @@ fn narrow(share: f64) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chart::{Mark, MarkKind};
     use crate::domain::quantity::Unit;
 
     fn at(second: i64) -> Timestamp {
@@ -328,8 +275,13 @@ mod tests {
         rgb.chunks_exact(3).map(|it| [it[0], it[1], it[2]]).collect()
     }
 
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a place within the picture")]
+    fn whole(place: f32) -> usize {
+        place.round() as usize
+    }
+
     fn count(pixels: &[[u8; 3]], row: f32, ink: Ink) -> usize {
-        let row = row.round() as usize * WIDTH as usize;
+        let row = whole(row) * WIDTH as usize;
         pixels[row..row + WIDTH as usize].iter().filter(|it| **it == [ink.0, ink.1, ink.2]).count()
     }
 
@@ -346,8 +298,8 @@ mod tests {
             assert!(count(&pixels, frame.y(value) + 40.0, ink) < 60, "only there");
         }
         let longest = |value: f64, ink: Ink| {
-            let row = frame.y(value).round() as usize * WIDTH as usize;
-            let line = &pixels[row + frame.left as usize..row + frame.right as usize];
+            let row = whole(frame.y(value)) * WIDTH as usize;
+            let line = &pixels[row + whole(frame.left)..row + whole(frame.right)];
             line.split(|it| *it != [ink.0, ink.1, ink.2]).map(<[_]>::len).max()
         };
         assert!(
@@ -363,7 +315,7 @@ mod tests {
         let pixels = drawn(&Chart { to: at(120), ..chart.clone() });
         let frame = Frame { times: TimeScale::of(at(0), at(120)), ..frame };
         let is_drawn = |second: i64| {
-            let (x, y) = (frame.x(at(second)).round() as usize, frame.y(0.5).round() as usize);
+            let (x, y) = (whole(frame.x(at(second))), whole(frame.y(0.5)));
             pixels[y * WIDTH as usize + x] == [VALUES.0, VALUES.1, VALUES.2]
         };
         assert!(is_drawn(0) && is_drawn(45), "values");
@@ -400,7 +352,7 @@ mod tests {
         }
         for chart in charts {
             let pixels = drawn(&chart);
-            assert!(pixels.iter().any(|it| *it == [TEXT.0, TEXT.1, TEXT.2]), "{:?}", chart.points);
+            assert!(pixels.contains(&[TEXT.0, TEXT.1, TEXT.2]), "{:?}", chart.points);
             // The margin stays free: no label leaves the picture.
             let edge = |x: usize| {
                 (4..HEIGHT as usize - 4).all(|y| pixels[y * WIDTH as usize + x] == [255, 255, 255])

@@ -45,8 +45,7 @@ impl ValueScale {
         let first = (low / step).floor();
         // A little room above the highest value; a ratio's whole is an edge of its own.
         let room = if unit == Unit::Ratio && high <= 1.0 { 0.0 } else { (high - low) * 0.02 };
-        let last = ((high + room) / step).ceil();
-        let count = (last - first).clamp(1.0, 12.0);
+        let count = (((high + room) / step).ceil() - first).clamp(1.0, 12.0);
         let mut ticks = Vec::new();
         let mut at = 0.0;
         while at <= count {

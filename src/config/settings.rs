@@ -221,11 +221,36 @@ pub struct PagerDutySettings {
     pub url: Arc<str>,
 }
 
-/// A generic webhook: POST of a documented JSON body.
+/// A generic webhook: POST of a documented JSON body, or of what a template makes of it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WebhookSettings {
     /// Where to. The URL may carry a secret.
     pub url: SecretSource,
+    /// The template of the body, where it is not the documented JSON.
+    pub body: Option<Arc<str>>,
+    /// The media type of the template's body.
+    pub content_type: Arc<str>,
+    /// Further headers; their values may be secrets.
+    pub headers: Vec<(Arc<str>, SecretSource)>,
+    /// What requests are signed with.
+    pub secret: Option<SecretSource>,
+}
+
+impl WebhookSettings {
+    /// The media type of the documented body.
+    pub const CONTENT_TYPE: &str = "application/json; charset=utf-8";
+
+    /// The documented body to this URL, unsigned.
+    pub fn new(url: SecretSource) -> Self {
+        let content_type = Self::CONTENT_TYPE.into();
+        Self { url, body: None, content_type, headers: Vec::new(), secret: None }
+    }
+
+    /// Whether a media type is JSON's or one made of it.
+    pub fn is_json(content_type: &str) -> bool {
+        let kind = content_type.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
+        kind == "application/json" || kind.ends_with("+json")
+    }
 }
 
 /// A contact of appendix C.

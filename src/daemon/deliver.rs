@@ -13,6 +13,7 @@ use crate::core::Core;
 use crate::core::clock;
 use crate::domain::notice::{Attempt, DeliveryReason, Notice};
 use crate::engine::event::Event;
+use crate::notify::LateChart;
 use crate::notify::channels::Channels;
 use crate::telemetry::metrics::{ChannelLabels, Metrics, NoticeLabels};
 
@@ -74,8 +75,9 @@ impl Delivery {
 
     /// With a chart where the channel shows one and it is there in time.
     async fn attempt_by(&self, channels: &Channels, notice: &Notice) -> Attempt {
-        let chart = if channels.shows_charts(notice) { self.charts.of_notice(notice).await } else { None };
-        channels.deliver_with(notice, chart.as_deref()).await
+        let shows = channels.shows_charts(notice);
+        let chart = shows.then(|| Box::pin(self.charts.of_notice(notice)) as LateChart<'_>);
+        channels.deliver_with(notice, chart, clock::now()).await
     }
 
     fn count(&self, notice: &Notice, attempt: &Attempt) {

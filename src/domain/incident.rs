@@ -1,6 +1,6 @@
 //! Incidents: what people work on. Owns the life cycle and the timeline; sends nothing and scales nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +12,7 @@ use super::alert::{AlertKey, has_passed};
 use super::diagnosis::DiagnosisStep;
 use super::escalation::Escalation;
 use super::labels::{Fnv, Labels};
+use super::matcher::{MatchOp, Matcher, Matchers};
 use super::name::{ActionId, ChannelName, IncidentId, IncidentTypeName, SilenceId};
 use super::notice::{NoticeEvent, Origin, Receipt, Recipients};
 use super::quantity::Unit;
@@ -465,6 +466,18 @@ impl Incident {
             .filter(|(_, member)| member.firing)
             .min_by_key(|(_, member)| (std::cmp::Reverse(member.severity), member.since))
             .or_else(|| self.alerts.get_key_value(&self.opened_by))
+    }
+
+    /// What a silence of this incident is about: its subject, and the alerts that fire in it now. Another alert of the
+    /// same subject is still told. `None` where the incident has no label to hold on to.
+    pub fn silence_matchers(&self) -> Option<Matchers> {
+        let firing = self.alerts.values().filter(|member| member.firing);
+        let names: BTreeSet<&str> = firing.map(|member| member.name.as_ref()).collect();
+        let names: Vec<String> = names.into_iter().map(regex::escape).collect();
+        let subject = self.subject.iter().map(|(name, value)| Matcher::equal(name, value));
+        let any = Matcher::new("alertname", MatchOp::Regex, names.join("|")).ok();
+        let matchers = Matchers::new(subject.chain(any.filter(|_| !names.is_empty())));
+        (!matchers.is_empty() && !matchers.all_match_absent()).then_some(matchers)
     }
 
     /// What the incident is about in one word: the most telling label's value, or the type's name.

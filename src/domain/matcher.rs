@@ -1,5 +1,5 @@
 //! Matchers: which label sets are meant, as Alertmanager writes and means it. Owns the four comparisons; how they are
-//! written is [`syntax`], what is done about a match is the owner's business.
+//! written is `syntax`, what is done about a match is the owner's business.
 //!
 //! A label that is absent compares as the empty text, and a regular expression has to match the whole value.
 

@@ -5,6 +5,7 @@
 //! the adapter that speaks it.
 
 pub mod alert;
+pub mod body;
 pub mod capacity;
 pub mod caption;
 pub mod change;

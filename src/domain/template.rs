@@ -40,7 +40,7 @@ pub const LABELS: [&str; 13] = [
 const LABEL_MAP: &str = "labels";
 
 /// The longest template, in bytes.
-const LONGEST: usize = 32 * 1024;
+pub(super) const LONGEST: usize = 32 * 1024;
 
 /// What one rendering may cost, in the library's fuel: about 3 MB of text or 50,000 steps.
 const FUEL: u64 = 50_000;
@@ -189,7 +189,8 @@ impl Template {
     }
 }
 
-fn environment(text: &str) -> Result<Environment<'static>, minijinja::Error> {
+/// The runbook's delimiters and the bounds on what a rendering costs, without any template.
+pub(super) fn bare_environment() -> Result<Environment<'static>, minijinja::Error> {
     let mut environment = Environment::new();
     environment.set_syntax(
         SyntaxConfig::builder()
@@ -201,9 +202,14 @@ fn environment(text: &str) -> Result<Environment<'static>, minijinja::Error> {
             .lstrip_blocks(true)
             .build()?,
     );
-    environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_fuel(Some(FUEL));
     environment.set_recursion_limit(DEPTH);
+    Ok(environment)
+}
+
+fn environment(text: &str) -> Result<Environment<'static>, minijinja::Error> {
+    let mut environment = bare_environment()?;
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_auto_escape_callback(|name| AutoEscape::Custom(Escape::of(name).name().into()));
     environment.set_formatter(|out, state, value| {
         if value.is_undefined() {
@@ -246,7 +252,7 @@ fn unknown_name(name: &str) -> String {
 }
 
 /// The first line on which `name` stands inside braces.
-fn line_of(text: &str, name: &str) -> usize {
+pub(super) fn line_of(text: &str, name: &str) -> usize {
     let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let at = text.match_indices(name).map(|(at, _)| at).find(|at| {
         let (before, after) = (&text[..*at], &text[*at + name.len()..]);
@@ -257,7 +263,7 @@ fn line_of(text: &str, name: &str) -> usize {
     text[..at.unwrap_or(0)].matches('\n').count() + 1
 }
 
-fn syntax_error(text: &str, error: &minijinja::Error) -> TemplateError {
+pub(super) fn syntax_error(text: &str, error: &minijinja::Error) -> TemplateError {
     let mut told = render_error(text, error);
     if text.contains("{{") {
         told.message.push_str("; a placeholder has single braces, as in `{severity}`");
@@ -267,7 +273,7 @@ fn syntax_error(text: &str, error: &minijinja::Error) -> TemplateError {
     told
 }
 
-fn render_error(text: &str, error: &minijinja::Error) -> TemplateError {
+pub(super) fn render_error(text: &str, error: &minijinja::Error) -> TemplateError {
     let lines = text.matches('\n').count() + 1;
     let message = match error.detail() {
         Some(detail) => detail.to_owned(),

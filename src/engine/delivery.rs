@@ -63,7 +63,8 @@ impl Engine {
         let Some(notice) = self.state.outbox.get(id) else { return };
         let told = self.state.incidents.get(&notice.facts.incident_id);
         let told = told.and_then(|incident| incident.told.get(&notice.channel));
-        let receipt = told.and_then(|told| told.receipt.clone());
+        // A digest is a message of its own, not the one that its worst incident already has.
+        let receipt = told.filter(|_| notice.digest.is_none()).and_then(|told| told.receipt.clone());
         self.effects.push(Effect::Deliver(Box::new(Notice { receipt, ..notice.clone() })));
     }
 
@@ -80,8 +81,8 @@ impl Engine {
                 self.channel_worked(&notice.channel);
                 self.arrived(&notice, receipt, now);
             }
+            // Nothing was said to the channel, so nobody knows whether it works.
             Attempt::NothingToSend => {
-                self.channel_worked(&notice.channel);
                 self.forget_notice(&notice.channel, id);
             }
             Attempt::Failed { reason, detail, retry_after } => {
@@ -428,7 +429,12 @@ impl Engine {
                 Some((known, _)) if known.revision > row.revision => known.page |= page,
                 Some((known, newest)) => {
                     let page = known.page || page;
-                    *known = DigestRow { page, ..row };
+                    // What is told one by one after all is told as the page it was.
+                    let keeps = !row.is_over()
+                        && (known.event == NoticeEvent::Opened || (known.page && !row.event.is_page()))
+                        && known.event.is_page();
+                    let event = if keeps { known.event.clone() } else { row.event.clone() };
+                    *known = DigestRow { page, event, ..row };
                     *newest = notice;
                 }
                 None => drop(rows.insert(row.incident.clone(), (row, notice))),
@@ -444,7 +450,15 @@ impl Engine {
             (!row.is_over(), row.severity, std::cmp::Reverse(notice.facts.opened_at))
         });
         let Some((_, worst)) = worst else { return };
-        let mut facts = worst.facts.clone();
+        // What was done and is to be done about one of them is nothing to say about all.
+        let mut facts = Facts {
+            actions: Vec::new(),
+            next_steps: Vec::new(),
+            diagnosis: Vec::new(),
+            links: Vec::new(),
+            runbook_url: None,
+            ..worst.facts.clone()
+        };
         facts.uid = format!("digest/{channel}/{name}").into();
         let recipients = rows.values().fold(Recipients::Own, |all, (_, notice)| all.and(&notice.recipients));
         let digest = Digest::new(name, rows.into_values().map(|(row, _)| row).collect(), span);

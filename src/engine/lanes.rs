@@ -142,7 +142,7 @@ impl Lanes {
         }
     }
 
-    /// A notice was added to the outbox, behind the older ones of its incident.
+    /// A notice was added to the outbox: behind all earlier ones of its incident, before all later ones.
     pub(super) fn add(&mut self, notice: &Notice, policy: LanePolicy) {
         let pipe = self.pipes.entry(notice.channel.clone()).or_default();
         if pipe.lanes.is_empty() {
@@ -157,18 +157,21 @@ impl Lanes {
         if notice.event == NoticeEvent::Digest {
             pipe.barrier = Some(notice.id.clone());
         }
-        let flying = lane.in_flight.as_ref().is_some_and(|(_, flying)| flying == incident);
         let queue = lane.queues.entry(incident.clone()).or_default();
-        // What a digest told in parts comes back to where it was, before what was decided since.
-        let newer = |id: &NoticeId| self.places.get(id).is_some_and(|place| place.3 > notice.revision);
-        let at = queue.iter().position(newer).unwrap_or(queue.len()).max(usize::from(flying));
-        queue.insert(at, notice.id.clone());
-        if at == 0 {
-            if let Some(second) = queue.get(1).and_then(|id| self.places.get(id)) {
-                lane.heads.remove(second);
+        let flying = lane.in_flight.as_ref().filter(|(_, flying)| flying == incident);
+        let is_later = |id: &NoticeId| {
+            flying.is_none_or(|(flying, _)| flying != id)
+                && self.places.get(id).is_some_and(|place| place.3 > notice.revision)
+        };
+        // Almost always the last: only the parts of a digest come late, and what is restored comes in any order.
+        let at = queue.iter().rposition(|id| !is_later(id)).map_or(0, |before| before + 1);
+        if at == 0 && flying.is_none() {
+            if let Some(was) = queue.front().and_then(|id| self.places.get(id)) {
+                lane.heads.remove(was);
             }
             lane.heads.insert(place.clone());
         }
+        queue.insert(at, notice.id.clone());
         self.places.insert(notice.id.clone(), place);
     }
 

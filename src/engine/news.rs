@@ -67,6 +67,14 @@ fn rank(event: &NoticeEvent) -> u8 {
     }
 }
 
+/// Whether a notice says all that an older one does. That somebody took the incident stops a pager from ringing, which
+/// no other update does.
+fn says_more(newer: &Notice, older: &Notice) -> bool {
+    let takes = |notice: &Notice| matches!(notice.event, NoticeEvent::Acknowledged { .. });
+    let is_taken = newer.facts.acknowledged_by.is_some() && newer.event != NoticeEvent::Resolved;
+    older.event.is_superseded() && (!takes(older) || takes(newer) || !is_taken)
+}
+
 impl Engine {
     /// Writes the notices of this event.
     pub(super) fn publish(&mut self, now: Timestamp) {
@@ -184,7 +192,7 @@ impl Engine {
     /// Updates that still wait and that the new notice says more than are left out.
     fn supersede(&mut self, newer: &Notice, now: Timestamp) {
         for id in self.lanes.waiting(&newer.channel, &newer.facts.uid) {
-            let Some(older) = self.state.outbox.get(&id).filter(|older| older.event.is_superseded()) else {
+            let Some(older) = self.state.outbox.get(&id).filter(|older| says_more(newer, older)) else {
                 continue;
             };
             let what = Happening::Superseded { channel: older.channel.clone(), revision: older.revision };

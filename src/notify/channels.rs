@@ -5,24 +5,26 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::header::HeaderName;
+use reqwest::header::{CONTENT_TYPE, HeaderName};
 use secrecy::ExposeSecret as _;
 use serde::Serialize;
 
 use crate::config::secret::SecretSource;
-use crate::config::settings::{ChannelSettings, HeartbeatSettings, SlackSettings, WebhookSettings};
+use crate::config::settings::{ChannelSettings, HeartbeatSettings, SlackSettings};
+use crate::domain::Timestamp;
 use crate::domain::name::ChannelName;
 use crate::domain::notice::{Attempt, Communication, DeliveryReason, Notice, NoticeEvent};
 use crate::domain::template::Escape;
 
 use super::email::{self, Addresses};
+use super::hook::Hook;
 use super::pager::Pager;
 use super::render::{Message, Wording};
 use super::slack_bot::blocks::Words;
 use super::slack_bot::{self, PrivateError, SlackBot};
 use super::smtp::Mailer;
 use super::status::{Post, post};
-use super::{NotifyError, slack, webhook};
+use super::{LateChart, NotifyError, slack, webhook};
 
 /// How long one HTTP request may take.
 const REQUEST_WITHIN: Duration = Duration::from_secs(10);
@@ -45,7 +47,7 @@ enum Channel {
     SlackBot(Box<SlackBot>),
     Email(Box<(Mailer, Addresses)>),
     PagerDuty(Box<Pager>),
-    Webhook(WebhookSettings),
+    Webhook(Box<Hook>),
     Heartbeat(HeartbeatSettings),
 }
 
@@ -92,11 +94,16 @@ impl Channels {
 
     /// Tries once to deliver a notice to its channel.
     pub async fn deliver(&self, notice: &Notice) -> Attempt {
-        self.deliver_with(notice, None).await
+        self.deliver_with(notice, None, notice.created_at).await
     }
 
-    /// The same with a chart, a PNG, for the channels that show one.
-    pub async fn deliver_with(&self, notice: &Notice, chart: Option<&[u8]>) -> Attempt {
+    /// The same at `now`, with a chart for the channels that show one.
+    pub async fn deliver_with(
+        &self,
+        notice: &Notice,
+        chart: Option<LateChart<'_>>,
+        now: Timestamp,
+    ) -> Attempt {
         match self.by_name.get(&notice.channel) {
             None => Attempt::Refused {
                 reason: DeliveryReason::NoSuchChannel,
@@ -108,7 +115,7 @@ impl Channels {
             Some(Channel::PagerDuty(pager)) => {
                 pager.deliver(&self.client, &self.message(notice, Escape::Text)).await
             }
-            Some(Channel::Webhook(settings)) => self.webhook(settings, notice).await,
+            Some(Channel::Webhook(hook)) => self.webhook(hook, notice, now).await,
             Some(Channel::Heartbeat(settings)) => self.heartbeat(settings, notice).await,
         }
     }
@@ -129,7 +136,7 @@ impl Channels {
         }
     }
 
-    async fn slack_bot(&self, bot: &SlackBot, notice: &Notice, chart: Option<&[u8]>) -> Attempt {
+    async fn slack_bot(&self, bot: &SlackBot, notice: &Notice, chart: Option<LateChart<'_>>) -> Attempt {
         let message = self.message(notice, Escape::Mrkdwn);
         bot.deliver(&self.client, &message, &Words::new(&self.wording, &message), chart).await
     }
@@ -147,10 +154,14 @@ impl Channels {
         slack_bot::answer_privately(&self.client, &bot.settings().api_url, response_url, text).await
     }
 
-    async fn webhook(&self, settings: &WebhookSettings, notice: &Notice) -> Attempt {
-        let body = encoded(&webhook::body(&self.message(notice, Escape::Text)));
-        let headers = [(webhook::IDEMPOTENCY_KEY, notice.id.as_str())];
-        match self.post_to_secret(&settings.url, &headers, body).await {
+    async fn webhook(&self, hook: &Hook, notice: &Notice, now: Timestamp) -> Attempt {
+        let request = match hook.request(&self.message(notice, Escape::Text), now) {
+            Ok(request) => request,
+            Err(error) => return unread(&error.to_string()),
+        };
+        let mut headers = vec![(CONTENT_TYPE, request.content_type.as_str())];
+        headers.extend(request.headers.iter().map(|(name, value)| (name.clone(), value.expose_secret())));
+        match self.post_to_secret(&hook.settings().url, &headers, request.body).await {
             Ok(answer) => answer.attempt(),
             Err(attempt) => attempt,
         }
@@ -182,6 +193,9 @@ impl Channels {
         let mut secrets = vec![url];
         secrets.extend(path.into_iter().flat_map(|path| [path, path.trim_start_matches('/')]));
         secrets.extend(path.and_then(|path| path.rsplit(['/', '=']).next()));
+        let told = [CONTENT_TYPE, webhook::IDEMPOTENCY_KEY];
+        let hidden = headers.iter().filter(|(name, _)| !told.contains(name));
+        secrets.extend(hidden.flat_map(|(_, value)| [*value, value.rsplit(' ').next().unwrap_or(value)]));
         secrets.retain(|secret| secret.len() >= SHORTEST_SECRET);
         post(&self.client, Post { url, headers, secrets: &secrets }, body).await
     }
@@ -191,11 +205,16 @@ impl Channels {
         mailer: &Mailer,
         addresses: &Addresses,
         notice: &Notice,
-        chart: Option<&[u8]>,
+        chart: Option<LateChart<'_>>,
     ) -> Attempt {
+        let chart = match chart {
+            Some(chart) => chart.await,
+            None => None,
+        };
         let text = self.message(notice, Escape::Text);
         let html = self.message(notice, Escape::Html);
-        match email::mail_with(&text, &html, &addresses.for_recipients(&notice.recipients), chart) {
+        match email::mail_with(&text, &html, &addresses.for_recipients(&notice.recipients), chart.as_deref())
+        {
             Ok(mail) => mailer.send(&mail).await,
             Err(error) => {
                 Attempt::Refused { reason: DeliveryReason::NotRendered, detail: error.to_string().into() }
@@ -215,7 +234,10 @@ impl Channel {
                 Self::Email(Box::new((Mailer::new(email.clone()), addresses)))
             }
             ChannelSettings::PagerDuty(pagerduty) => Self::PagerDuty(Box::new(Pager::new(pagerduty.clone()))),
-            ChannelSettings::Webhook(webhook) => Self::Webhook(webhook.clone()),
+            ChannelSettings::Webhook(webhook) => Self::Webhook(Box::new(
+                Hook::new(webhook.clone())
+                    .map_err(|source| NotifyError::Template { name: "body", source })?,
+            )),
         })
     }
 }

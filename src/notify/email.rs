@@ -19,6 +19,8 @@ use super::render::{Message, is_over};
 
 /// The longest subject name within a Subject.
 const LONGEST_SUBJECT: usize = 60;
+/// The longest Subject of a digest, which is its headline.
+const LONGEST_DIGEST_SUBJECT: usize = 120;
 /// How many lines a list has.
 const MOST_LINES: usize = 10;
 /// Where a list's lines are folded, in columns.
@@ -89,7 +91,11 @@ pub fn mail_with(
         mail = mail.to(receiver.clone());
     }
     let subject = subject(notice);
-    if notice.event == NoticeEvent::Opened || own == opening {
+    if notice.digest.is_some() {
+        // About many incidents: a thread of its own.
+        let headline = one_line(&text.headline);
+        mail = mail.subject(shortened(&headline, LONGEST_DIGEST_SUBJECT)).message_id(Some(own));
+    } else if notice.event == NoticeEvent::Opened || own == opening {
         mail = mail.subject(subject).message_id(Some(own));
     } else {
         mail = mail
@@ -98,11 +104,12 @@ pub fn mail_with(
             .in_reply_to(opening.clone())
             .references(opening);
     }
-    if notice.event.is_page() && facts.severity == Severity::Critical {
+    if notice.is_page() && facts.severity == Severity::Critical {
         mail = mail.raw_header(header("Importance", "high"));
     }
+    let about = notice.digest.as_ref().map_or(facts.incident_id.as_str(), |digest| &digest.name);
     mail.raw_header(header("Auto-Submitted", "auto-generated"))
-        .raw_header(header("X-Runbookd-Incident", facts.incident_id.as_str()))
+        .raw_header(header("X-Runbookd-Incident", about))
         .raw_header(header("X-Runbookd-Severity", facts.severity.as_str()))
         .raw_header(header("X-Runbookd-Event", notice.event.as_str()))
         .multipart(parts(text, html, host, chart))
@@ -140,6 +147,9 @@ pub fn subject(notice: &Notice) -> String {
 /// `<inc-20261123-0007.3f2a9c1e.r7.email@host>`. The identity is in it because a restored database may hand out a
 /// number twice, and a mail program may drop the second mail of one id.
 fn message_id(notice: &Notice, revision: u32, host: &str) -> String {
+    if let Some(digest) = &notice.digest {
+        return format!("<{}.{}@{host}>", word(&digest.name), word(notice.id.as_str()));
+    }
     let uid: String = word(&notice.facts.uid).chars().take(12).collect();
     let number = word(notice.facts.incident_id.as_str());
     format!("<{number}.{uid}.r{revision}.{}@{host}>", word(notice.channel.as_str()))
@@ -164,7 +174,7 @@ fn word(text: &str) -> String {
 fn text_part(message: &Message<'_>) -> String {
     let notice = message.notice;
     let mut out = format!("{}\n\n", message.headline);
-    if !message.names_incident() {
+    if notice.digest.is_none() && !message.names_incident() {
         line(&mut out, notice.facts.incident_id.as_str());
     }
     out.push_str(&message.text);

@@ -65,7 +65,7 @@ fn with_lists(message: &Message<'_>, chart: Option<&str>, lines: usize) -> Strin
         row(&mut page, "padding:16px 16px 0 16px", &button(url));
     }
     let mut text = String::new();
-    if !message.names_incident() {
+    if notice.digest.is_none() && !message.names_incident() {
         text = format!("{}<br>\n", Escape::Html.escape(facts.incident_id.as_str()));
     }
     text.push_str(&whole_lines(&message.text));
@@ -78,7 +78,11 @@ fn with_lists(message: &Message<'_>, chart: Option<&str>, lines: usize) -> Strin
         list(&mut page, "What runbookd found", "&bull;", &message.found(lines), lines);
         list(&mut page, "Do next", "&#9744;", &message.next_steps(lines), lines);
     }
-    let footer = Escape::Html.escape(&format!("{} · rev {}", facts.incident_id, notice.revision));
+    let footer = match &notice.digest {
+        Some(digest) => digest.name.to_string(),
+        None => format!("{} · rev {}", facts.incident_id, notice.revision),
+    };
+    let footer = Escape::Html.escape(&footer);
     let linked: Vec<String> = message.links().iter().map(|(name, url)| link(url, name)).collect();
     let footer = linked.into_iter().chain([footer]).collect::<Vec<_>>().join(" · ");
     row(&mut page, "padding:16px;font-size:13px;line-height:20px", &footer);

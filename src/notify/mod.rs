@@ -6,6 +6,7 @@
 
 pub mod channels;
 pub mod email;
+pub mod hook;
 pub mod html;
 pub mod pager;
 pub mod pagerduty;
@@ -17,8 +18,14 @@ pub mod smtp;
 pub mod status;
 pub mod webhook;
 
+use std::pin::Pin;
+use std::sync::Arc;
+
 use crate::domain::name::ChannelName;
 use crate::domain::template::TemplateError;
+
+/// A chart, a PNG, that may still be in the making: each channel waits for it as late as it can, and does without.
+pub type LateChart<'a> = Pin<Box<dyn Future<Output = Option<Arc<[u8]>>> + Send + 'a>>;
 
 /// Why the channels cannot be set up.
 #[derive(Debug, thiserror::Error)]

@@ -82,10 +82,12 @@ pub struct Post<'a> {
     pub secrets: &'a [&'a str],
 }
 
-/// Posts a JSON body. An error is the attempt that came of it.
+/// Posts a body, of JSON where no header says otherwise. An error is the attempt that came of it.
 pub async fn post(client: &reqwest::Client, post: Post<'_>, body: Vec<u8>) -> Result<Answer, Attempt> {
-    let mut request =
-        client.post(post.url).header(CONTENT_TYPE, "application/json; charset=utf-8").body(body);
+    let mut request = client.post(post.url).body(body);
+    if !post.headers.iter().any(|(name, _)| *name == CONTENT_TYPE) {
+        request = request.header(CONTENT_TYPE, "application/json; charset=utf-8");
+    }
     for (name, value) in post.headers {
         request = request.header(name, *value);
     }

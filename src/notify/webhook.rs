@@ -92,6 +92,8 @@ pub struct Incident<'m> {
     pub runbook_url: Option<&'m str>,
     /// Tools and pages to look at.
     pub links: Vec<Link<'m>>,
+    /// The picture of the leading alert's values.
+    pub chart_url: Option<String>,
     /// How often this channel was paged about it.
     pub pages: u32,
 }
@@ -174,6 +176,7 @@ pub fn body<'m>(message: &'m Message<'_>) -> Body<'m> {
             resolved_at: facts.resolved_at,
             runbook_url: message.runbook_url(),
             links: message.tools().map(|link| Link { name: &link.name, url: &link.url }).collect(),
+            chart_url: message.chart_url(),
             pages: facts.pages,
         },
     }

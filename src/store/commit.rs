@@ -2,6 +2,8 @@
 
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
+use crate::domain::change::Change;
+
 use super::StoreError;
 use super::checksum::checksum;
 use super::record::Row;
@@ -16,14 +18,14 @@ pub(super) enum Scope {
     Everything,
 }
 
-/// Commits rows on top of commit number `before`, synced before it returns.
+/// Commits changes on top of commit number `before`, synced before it returns.
 ///
 /// # Errors
 /// [`StoreError::Behind`] if the file is at another commit than that; nothing is written then. After any other error
 /// the outcome is unknown.
 pub(super) fn commit(
     connection: &mut Connection,
-    rows: &[Row],
+    changes: &[Change],
     before: u64,
     scope: Scope,
 ) -> Result<(), StoreError> {
@@ -43,8 +45,10 @@ pub(super) fn commit(
     {
         let mut put = transaction.prepare_cached("INSERT OR REPLACE INTO record VALUES (?1, ?2, ?3, ?4)")?;
         let mut delete = transaction.prepare_cached("DELETE FROM record WHERE kind = ?1 AND key = ?2")?;
-        for row in rows {
+        for change in changes {
             fault::step()?;
+            // One at a time: a storm's records together are as large as all that the daemon knows.
+            let row = Row::from_change(change)?;
             match &row.body {
                 Some(body) => {
                     let crc = checksum(&[row.kind.as_bytes(), row.key.as_bytes(), body.as_bytes()]);

@@ -12,7 +12,6 @@ use super::cause::Cause;
 use super::commit::{Scope, commit};
 use super::files::Files;
 use super::finding::Finding;
-use super::record::Row;
 use super::rows::{self, Loaded};
 use super::{Committed, StoreError, connection, schema};
 
@@ -191,7 +190,6 @@ fn begin_anew(files: &mut Files, findings: &mut Vec<Finding>) -> Result<(Connect
 
 impl Store {
     fn put(&mut self, changes: &[Change], scope: Scope) -> Result<(), StoreError> {
-        let rows = changes.iter().map(Row::from_change).collect::<Result<Vec<_>, _>>()?;
         if self.files.as_ref().is_some_and(Files::is_replaced) {
             self.drop_connection();
         }
@@ -200,29 +198,29 @@ impl Store {
             if self.behind {
                 return Err(StoreError::Behind);
             }
-            if rows.is_empty() {
+            if changes.is_empty() {
                 return Ok(());
             }
         }
-        let Err(error) = self.write(&rows, scope) else { return Ok(()) };
+        let Err(error) = self.write(changes, scope) else { return Ok(()) };
         let made_room =
             error.cause() == Cause::Full && self.files.as_mut().is_some_and(|files| files.ballast.release());
         let before = self.commits;
         let reopened = if error.cause() == Cause::Malformed { self.begin_anew() } else { self.reconnect() };
         match reopened {
             Ok(()) if self.behind && scope == Scope::Changed => Err(StoreError::Behind),
-            Ok(()) if self.behind => self.write(&rows, scope),
+            Ok(()) if self.behind => self.write(changes, scope),
             Ok(()) if self.commits > before => Ok(()),
-            Ok(()) if made_room => self.write(&rows, scope),
+            Ok(()) if made_room => self.write(changes, scope),
             Ok(()) | Err(_) => Err(error),
         }
     }
 
     /// Writes on an open connection; after a failure there is none, and what came of it is not known.
-    fn write(&mut self, rows: &[Row], scope: Scope) -> Result<(), StoreError> {
+    fn write(&mut self, changes: &[Change], scope: Scope) -> Result<(), StoreError> {
         let Some(mut connection) = self.connection.take() else { return Err(StoreError::Behind) };
         self.unknown = Some(scope);
-        commit(&mut connection, rows, self.commits, scope)?;
+        commit(&mut connection, changes, self.commits, scope)?;
         self.connection = Some(connection);
         self.committed(scope);
         self.tidy();

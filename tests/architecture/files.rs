@@ -10,8 +10,14 @@ const NAMES_OF_NOTHING: [&str; 8] =
     ["util", "utils", "helper", "helpers", "manager", "common", "misc", "service"];
 
 /// Sleeps that are not waiting for something to happen: the file, how many, and why.
-const SLEEPS: &[(&str, usize, &str)] =
-    &[("tests/prometheus.rs", 1, "a server that sends its answer drop by drop: the pause is what is tested")];
+const SLEEPS: &[(&str, usize, &str)] = &[
+    ("tests/prometheus.rs", 1, "a server that sends its answer drop by drop: the pause is what is tested"),
+    (
+        "tests/chaos/patience.rs",
+        2,
+        "how long a life lasts is what is tested, and another process tells nothing by itself",
+    ),
+];
 
 fn all() -> Vec<RustFile> {
     ["src", "tests", "benches"].into_iter().flat_map(rust_files).collect()

@@ -33,7 +33,7 @@ struct Told {
 impl Told {
     fn new() -> Self {
         let plan = plan(CONFIG, RULES);
-        let rule = plan.rules.rules.keys().next().unwrap().clone();
+        let rule = plan.rules.rules.keys().next().expect("one").clone();
         let series = Labels::new([("service", "checkout")]);
         Self { engine: Engine::new(plan, at(0)), flying: Vec::new(), key: AlertKey { rule, series } }
     }
@@ -47,7 +47,7 @@ impl Told {
     }
 
     fn see(&mut self, value: f64, seconds: i64) {
-        let query = self.engine.plan().rules.queries.keys().next().unwrap().clone();
+        let query = self.engine.plan().rules.queries.keys().next().expect("one").clone();
         let sample = Sample { labels: self.key.series.clone(), seen: Observation::Value(value) };
         self.on(
             Event::Observed(Round { query, at: at(seconds), answer: Answer::Series(vec![sample]) }),

@@ -4,6 +4,7 @@
 
 mod alert_oracle;
 mod alert_table;
+mod delivery;
 mod diagnosis;
 mod explained;
 mod made;

@@ -140,7 +140,7 @@ async fn a_secret_is_read_at_each_send_and_never_told() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("url");
     let audit = ChannelName::from("audit");
-    let settings = WebhookSettings { url: SecretSource::File(file.clone()) };
+    let settings = WebhookSettings::new(SecretSource::File(file.clone()));
     let settings = BTreeMap::from([(audit, ChannelSettings::Webhook(settings))]);
     let channels = Channels::new(&settings, &communication(), Some(PUBLIC_URL)).unwrap();
     let told = notice(&NoticeEvent::Opened, "audit");

@@ -4,7 +4,10 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use runbookd::config::settings::{ChannelSettings, EmailSettings, SmtpTls};
-use runbookd::domain::notice::{Attempt, NoticeEvent};
+use runbookd::domain::digest::{Digest, DigestRow};
+use runbookd::domain::labels::Labels;
+use runbookd::domain::notice::{Attempt, Notice, NoticeEvent};
+use runbookd::domain::severity::Severity;
 use runbookd::domain::template::Escape;
 use runbookd::notify::channels::Channels;
 use runbookd::notify::email;
@@ -152,4 +155,46 @@ async fn a_server_that_falls_silent_is_left_alone_for_a_minute() {
         assert_eq!(shown(&attempt), "failed timed_out after 60 s", "{attempt:?}");
     }
     assert_eq!(mailer.send(&mail).await, Attempt::ACCEPTED);
+}
+
+#[test]
+fn each_digest_is_a_mail_of_its_own_that_says_what_it_is() {
+    let told = notice(&NoticeEvent::Opened, "email");
+    let digest = |name: &str, event: NoticeEvent| {
+        let row = |n: u32| DigestRow {
+            incident: format!("INC-20261123-{n:04}").into(),
+            event: event.clone(),
+            revision: 1,
+            page: event.is_page(),
+            severity: Severity::Critical,
+            incident_type: "service_outage".into(),
+            what: format!("pod-{n} CPU 95 %").into(),
+            labels: Labels::empty(),
+            opened_at: told.created_at,
+        };
+        let span = (told.created_at, told.created_at);
+        let digest = Digest::new(name.into(), (1..=3).map(row).collect(), span);
+        let mut facts = told.facts.clone();
+        facts.uid = format!("digest/email/{name}").into();
+        let id = Notice::id(&facts.uid, &told.channel, 0);
+        let digest = Some(Box::new(digest));
+        let notice = Notice { id, event: NoticeEvent::Digest, revision: 0, facts, digest, ..told.clone() };
+        let wording = Wording::new(&communication()).unwrap();
+        let text = wording.message(&notice, Escape::Text, None);
+        let html = wording.message(&notice, Escape::Html, None);
+        String::from_utf8(email::mail(&text, &html, &addresses()).unwrap().formatted()).unwrap()
+    };
+    let header = |mail: &str, name: &str| {
+        let prefix = format!("{name}: ");
+        mail.lines().find_map(|line| line.strip_prefix(&prefix)).map(str::to_owned)
+    };
+    let (open, over) = (digest("D-0001", NoticeEvent::Opened), digest("D-0002", NoticeEvent::Resolved));
+    let subject = header(&open, "Subject").unwrap();
+    assert!(subject.starts_with("3 INCIDENTS at once "), "{subject}");
+    assert_eq!(header(&over, "Subject").unwrap(), "RESOLVED 3 INCIDENTS at once");
+    // A mail program may drop the second mail of one id.
+    assert_ne!(header(&open, "Message-ID"), header(&over, "Message-ID"));
+    assert_eq!((header(&open, "In-Reply-To"), header(&over, "References")), (None, None));
+    assert_eq!(header(&open, "Importance").unwrap(), "high");
+    assert_eq!(header(&over, "X-Runbookd-Incident").unwrap(), "D-0002");
 }

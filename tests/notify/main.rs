@@ -5,6 +5,7 @@
 
 mod answers;
 mod bodies;
+mod hooks;
 mod hostile;
 mod mail;
 mod pager;

@@ -22,9 +22,9 @@ async fn a_chart_stands_within_the_mail_with_a_sentence_for_those_who_do_not_see
     let notice =
         notice(&NoticeEvent::Worsened { was: runbookd::domain::severity::Severity::Warning }, "email");
     for _ in 0..2 {
-        assert_eq!(channels.deliver_with(&notice, Some(PNG)).await, Attempt::ACCEPTED);
+        assert_eq!(channels.deliver_with(&notice, Some(drawn()), notice.created_at).await, Attempt::ACCEPTED);
     }
-    assert_eq!(channels.deliver_with(&notice, None).await, Attempt::ACCEPTED);
+    assert_eq!(channels.deliver(&notice).await, Attempt::ACCEPTED);
     let mails = server.journal.bodies();
     assert_eq!(mails[0].raw, mails[1].raw, "a repeat is the same mail");
 
@@ -115,4 +115,9 @@ fn pagerduty_is_given_a_link_and_over_https_the_picture() {
     undrawn.facts.lead = None;
     let event = event(&undrawn, Some("https://runbookd.example.org"));
     assert!(event.get("images").is_none() && !event.to_string().contains("chart.png"));
+}
+
+/// A chart that is there at once.
+fn drawn() -> runbookd::notify::LateChart<'static> {
+    Box::pin(std::future::ready(Some(PNG.into())))
 }

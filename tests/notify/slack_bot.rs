@@ -242,8 +242,14 @@ async fn a_chart_stands_in_the_thread_and_its_failure_costs_nothing() {
     let words = Words::new(&wording, &message);
     let png = b"\x89PNG fixture".as_slice();
 
-    let given =
-        receipt(&SlackBot::new(settings(&server)).deliver(&client, &message, &words, Some(png)).await);
+    // Drawn once the message is there: nobody waits for a picture.
+    let drawn = || -> Option<runbookd::notify::LateChart<'_>> {
+        Some(Box::pin(async {
+            assert!(thread(&server).0.text().starts_with("CRITICAL checkout"), "posted before it is drawn");
+            Some(png.into())
+        }))
+    };
+    let given = receipt(&SlackBot::new(settings(&server)).deliver(&client, &message, &words, drawn()).await);
     let (channel, ts) = given.0.split_once(':').unwrap();
     let uploads = server.uploads();
     assert_eq!(uploads.len(), 1);
@@ -254,7 +260,9 @@ async fn a_chart_stands_in_the_thread_and_its_failure_costs_nothing() {
     for calls in 1..=3 {
         server.faults.next_requests(calls, Fault::None);
         server.faults.next_requests(1, Fault::status(500));
-        let attempt = SlackBot::new(settings(&server)).deliver(&client, &message, &words, Some(png)).await;
+        let chart: Option<runbookd::notify::LateChart<'_>> =
+            Some(Box::pin(std::future::ready(Some(png.into()))));
+        let attempt = SlackBot::new(settings(&server)).deliver(&client, &message, &words, chart).await;
         assert_eq!(shown(&attempt), "accepted", "the call after {calls} fails");
         server.faults.clear();
     }

@@ -215,7 +215,7 @@ pub(crate) fn pagerduty(url: String) -> ChannelSettings {
 }
 
 pub(crate) fn webhook(url: String) -> ChannelSettings {
-    ChannelSettings::Webhook(WebhookSettings { url: secret(url) })
+    ChannelSettings::Webhook(WebhookSettings::new(secret(url)))
 }
 
 /// A mail server on loopback that nobody has to log in to and that protects nothing.

@@ -38,6 +38,8 @@ enum Mood {
     Works,
     Refuses,
     Fails,
+    /// Asks for so much time with each refusal, as `Retry-After` does.
+    AsksFor(Duration),
     Silent,
 }
 
@@ -333,6 +335,11 @@ impl Stage {
                 detail: "no route".into(),
                 retry_after: None,
             },
+            Mood::AsksFor(wait) => Attempt::Failed {
+                reason: DeliveryReason::RateLimited,
+                detail: "slow down".into(),
+                retry_after: Some(*wait),
+            },
             Mood::Silent => return None,
         };
         Some(Event::Attempted { notice: notice.id.clone(), attempt })
@@ -345,7 +352,14 @@ impl Stage {
             "refuses" => Mood::Refuses,
             "fails" => Mood::Fails,
             "is silent" => Mood::Silent,
-            other => return Err(format!("a channel works, refuses, fails or is silent, not `{other}`")),
+            other => match other.strip_prefix("asks for ").map(|wait| quantity::parse(wait, Unit::Seconds)) {
+                Some(Ok(wait)) => Mood::AsksFor(Duration::from_secs_f64(wait)),
+                _ => {
+                    return Err(format!(
+                        "a channel works, refuses, fails, asks for 5m or is silent, not `{other}`"
+                    ));
+                }
+            },
         };
         let name = ChannelName::from(name);
         self.channels.insert(name.clone(), mood);

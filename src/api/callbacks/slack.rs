@@ -135,46 +135,38 @@ async fn act(api: &Api, doors: &[&SlackDoor], click: &Click) -> (Outcome, String
         Ok(by) => by,
         Err(answered) => return private(answered),
     };
-    let (wanted, name) = (IncidentId::from(value.incident.as_str()), by.clone());
-    let (uid, revision) = (value.uid.clone(), value.revision);
-    let now = clock::now();
+    let incident = IncidentId::from(value.incident.as_str());
+    let detail = done(&incident, button.as_str(), &by);
+    let origin = click.place().map(|place| Origin { channel: door.channel.clone(), place });
+    let (uid, revision, now) = (value.uid.clone(), value.revision, clock::now());
     let judged = ask(api, move |engine| {
-        let Some(incident) = engine.incident(&wanted).filter(|found| *found.uid == *uid) else {
-            let text = format!("{wanted} is not known here any more.");
+        let Some(found) = engine.incident(&incident).filter(|found| *found.uid == *uid) else {
+            let text = format!("{incident} is not known here any more.");
             return Err(Answered { outcome: Outcome::NotOurs, text });
         };
-        match stale(incident, button, revision, &name, now) {
-            Some(answered) => Err(answered),
-            None if button == Button::Silence => hour::silences(engine, incident, &name, now),
-            None => Ok(Vec::new()),
+        if let Some(answered) = stale(found, button, revision, &by, now) {
+            return Err(answered);
         }
+        Ok(match button {
+            Button::Acknowledge => (Event::Acknowledge { incident, by, until: None, origin }, None),
+            Button::Unacknowledge => (Event::Unacknowledge { incident, by }, None),
+            Button::Resolve => (Event::Resolve { incident, by }, None),
+            Button::Silence => {
+                let silence = hour::silence(engine, found, &by, now)?;
+                let text = hour::told(&silence, now);
+                (Event::Silence(Box::new(silence)), Some(text))
+            }
+        })
     });
-    let silences = match judged.await {
-        Ok(Ok(silences)) => silences,
+    let (event, text) = match judged.await {
+        Ok(Ok(judged)) => judged,
         Ok(Err(answered)) => return private(answered),
         Err(outcome) => return (outcome, "the core does not answer".to_owned(), None),
     };
-    let incident = IncidentId::from(value.incident.as_str());
-    let detail = done(&incident, button.as_str(), &by);
-    let event = match button {
-        Button::Acknowledge => {
-            let origin = click.place().map(|place| Origin { channel: door.channel.clone(), place });
-            Event::Acknowledge { incident, by, until: None, origin }
-        }
-        Button::Unacknowledge => Event::Unacknowledge { incident, by },
-        Button::Resolve => Event::Resolve { incident, by },
-        Button::Silence => {
-            let text = hour::told(&silences, now);
-            for silence in silences {
-                let outcome = commit(api, Event::Silence(Box::new(silence))).await;
-                if outcome != Outcome::Taken {
-                    return (outcome, detail, None);
-                }
-            }
-            return private(Answered { outcome: Outcome::Taken, text });
-        }
-    };
-    (commit(api, event).await, detail, None)
+    match (commit(api, event).await, text) {
+        (Outcome::Taken, Some(text)) => private(Answered { outcome: Outcome::Taken, text }),
+        (outcome, _) => (outcome, detail, None),
+    }
 }
 
 /// Whom a click is written down for.

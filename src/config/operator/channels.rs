@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::secret::Keys;
-use super::{Reader, email, slack};
+use super::{Reader, email, slack, webhook};
 use crate::config::diagnostic::Code;
-use crate::config::settings::{ChannelSettings, Contact, PagerDutySettings, WebhookSettings};
+use crate::config::settings::{ChannelSettings, Contact, PagerDutySettings};
 use crate::config::tree::{Entry, Node};
 use crate::domain::name::ChannelName;
 
@@ -65,7 +65,7 @@ fn channel(reader: &Reader<'_>, entry: &Entry, contacts: &[Contact]) -> Option<C
             "slack" => slack::read(reader, node),
             "email" => email::read(reader, node, contacts).map(ChannelSettings::Email),
             "pagerduty" => pagerduty(reader, node),
-            _ => webhook(reader, node),
+            _ => webhook::read(reader, node).map(ChannelSettings::Webhook),
         },
         [] => {
             walk.error(Code::MissingKey, entry.key_span, format!("the channel `{}` has no kind", entry.key))
@@ -86,9 +86,4 @@ fn pagerduty(reader: &Reader<'_>, node: &Node) -> Option<ChannelSettings> {
     let webhook_secrets = reader.secrets(&fields, &SIGNED);
     let routing_key = reader.required_secret(&fields, &PAGERDUTY, node.span)?;
     Some(ChannelSettings::PagerDuty(PagerDutySettings { routing_key, webhook_secrets, url }))
-}
-
-fn webhook(reader: &Reader<'_>, node: &Node) -> Option<ChannelSettings> {
-    let fields = reader.walk.fields(node, &["url", "url_file", "url_env"]);
-    Some(ChannelSettings::Webhook(WebhookSettings { url: reader.secret_url(&fields, &WEBHOOK, node.span)? }))
 }

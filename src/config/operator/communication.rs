@@ -161,9 +161,20 @@ fn unique(names: impl Iterator<Item = ChannelName>) -> Vec<ChannelName> {
 
 /// A template whose placeholders are all known.
 fn template(reader: &Reader<'_>, node: &Node) -> Option<Arc<str>> {
+    let text = reader.walk.text(node)?;
+    match Template::parse(text) {
+        Ok(_) => Some(text.clone()),
+        Err(error) => {
+            refuse(reader, node, text, &error);
+            None
+        }
+    }
+}
+
+/// Says what is wrong with a template, at its place within the file.
+pub(super) fn refuse(reader: &Reader<'_>, node: &Node, text: &str, error: &TemplateError) {
     let walk = reader.walk;
-    let text = walk.text(node)?;
-    let Err(TemplateError { line, message }) = Template::parse(text) else { return Some(text.clone()) };
+    let TemplateError { line, message } = error;
     let start = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum::<usize>();
     let written = text.get(start..).and_then(|rest| rest.lines().next()).unwrap_or("");
     // The message quotes the placeholder it is about, if it is about one.
@@ -187,5 +198,4 @@ fn template(reader: &Reader<'_>, node: &Node) -> Option<Arc<str>> {
     walk.error(code, walk.part(node, start + from, start + to.max(from)), message)
         .expected("expected a placeholder such as {severity}")
         .help(help);
-    None
 }

@@ -11,6 +11,7 @@ mod prometheus;
 mod secret;
 mod slack;
 mod tools;
+mod webhook;
 
 use std::path::PathBuf;
 

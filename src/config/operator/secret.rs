@@ -83,7 +83,7 @@ impl Reader<'_> {
         there.into_iter().next()
     }
 
-    fn variable(&self, node: &Node, text: &Arc<str>) -> Option<SecretSource> {
+    pub(super) fn variable(&self, node: &Node, text: &Arc<str>) -> Option<SecretSource> {
         let fine = !text.starts_with(|c: char| c.is_ascii_digit())
             && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
         if !fine {

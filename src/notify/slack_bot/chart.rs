@@ -4,16 +4,18 @@
 use serde_json::json;
 
 use super::{Delivery, Place};
+use crate::notify::LateChart;
 use crate::notify::status::exchange;
 
 /// The most of the upload's answer that is read, in bytes.
 const LARGEST_ANSWER: usize = 1024;
 
 impl Delivery<'_> {
-    /// Puts the chart into the thread of `root`.
-    pub(super) async fn add_chart(&self, root: &Place, chart: Option<&[u8]>) {
-        let Some(png) = chart.filter(|png| !png.is_empty()) else { return };
-        if let Err(error) = self.upload(root, png).await {
+    /// Puts the chart into the thread of `root`, which is posted already: nobody waits for a picture.
+    pub(super) async fn add_chart(&self, root: &Place, chart: Option<LateChart<'_>>) {
+        let Some(chart) = chart else { return };
+        let Some(png) = chart.await.filter(|png| !png.is_empty()) else { return };
+        if let Err(error) = self.upload(root, &png).await {
             tracing::warn!(notice = %self.message.notice.id, error, "the chart did not get to Slack");
         }
     }

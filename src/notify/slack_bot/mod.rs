@@ -22,6 +22,7 @@ use serde_json::{Value, json};
 
 use crate::config::settings::SlackBotSettings;
 use crate::domain::notice::{Attempt, DeliveryReason, Notice, NoticeEvent, Receipt};
+use crate::notify::LateChart;
 
 use super::render::Message;
 use blocks::{Reply, Words};
@@ -72,13 +73,14 @@ impl SlackBot {
         !self.settings.signing_secrets.is_empty()
     }
 
-    /// Tries once to deliver a notice. The chart is a PNG; that it does not arrive fails nothing.
+    /// Tries once to deliver a notice. The chart follows the message into its
+    /// thread; that it does not arrive fails nothing.
     pub async fn deliver(
         &self,
         client: &reqwest::Client,
         message: &Message<'_>,
         words: &Words,
-        chart: Option<&[u8]>,
+        chart: Option<LateChart<'_>>,
     ) -> Attempt {
         let token = match self.settings.bot_token.read() {
             Ok(token) => token,
@@ -116,7 +118,7 @@ struct Delivery<'a> {
 }
 
 impl Delivery<'_> {
-    async fn perform(&self, chart: Option<&[u8]>) -> Result<Place, Attempt> {
+    async fn perform(&self, chart: Option<LateChart<'_>>) -> Result<Place, Attempt> {
         let notice = self.message.notice;
         let known = notice.receipt.as_ref().and_then(Place::of);
         let root = match known {
@@ -137,7 +139,7 @@ impl Delivery<'_> {
         Ok(root)
     }
 
-    async fn post_anew(&self, chart: Option<&[u8]>) -> Result<Place, Attempt> {
+    async fn post_anew(&self, chart: Option<LateChart<'_>>) -> Result<Place, Attempt> {
         let place = self.post_root().await?;
         self.add_chart(&place, chart).await;
         Ok(place)
