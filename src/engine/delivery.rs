@@ -15,7 +15,7 @@ use crate::domain::Timestamp;
 use crate::domain::alert::has_passed;
 use crate::domain::digest::{Digest, DigestRow};
 use crate::domain::headline::what;
-use crate::domain::incident::{Happening, Told};
+use crate::domain::incident::{Happening, Incident, Told};
 use crate::domain::labels::Fnv;
 use crate::domain::name::{ChannelName, IncidentId, NoticeId};
 use crate::domain::notice::{
@@ -221,6 +221,11 @@ impl Engine {
             None => Vec::new(),
         };
         let mut is_lost = false;
+        if self.wake_otherwise(&notice, now) {
+            self.note_failure(&notice, reason, detail, false, now);
+            self.forget_notice(&notice.channel, &notice.id);
+            return;
+        }
         for incident in &pages {
             is_lost |= !self.fail_over(incident, &notice.channel, now);
         }
@@ -258,21 +263,22 @@ impl Engine {
         if notice.event != NoticeEvent::Opened {
             return;
         }
-        let waiting = self.lanes.waiting(&notice.channel, &notice.facts.uid);
-        let behind = waiting.iter().filter(|id| **id != notice.id).filter_map(|id| self.state.outbox.get(id));
-        // A page that follows is heard as the beginning, and then the end has to be heard as well.
-        if behind.into_iter().any(|it| it.event.is_page()) {
-            return;
+        // What waits behind it would be news without a beginning, up to a page: that is heard as the beginning, and then
+        // the end has to be heard as well.
+        for id in self.lanes.waiting(&notice.channel, &notice.facts.uid) {
+            if id == notice.id {
+                continue;
+            }
+            if self.state.outbox.get(&id).is_some_and(|it| it.event.is_page()) {
+                return;
+            }
+            self.forget_notice(&notice.channel, &id);
         }
         let incident = self.state.incidents.get_mut(&notice.facts.incident_id);
         let Some(told) = incident.and_then(|it| it.told.get_mut(&notice.channel)) else { return };
         told.open = false;
         told.pages = 0;
         self.dirty.incidents.insert(notice.facts.incident_id.clone());
-        // What waits behind it would be news without a beginning.
-        for id in waiting.iter().filter(|id| **id != notice.id) {
-            self.forget_notice(&notice.channel, id);
-        }
     }
 
     /// What waits for a mend is tried at once: a new configuration may be it.
@@ -305,6 +311,29 @@ impl Engine {
         }
         let over = self.state.incidents.get(incident).is_none_or(|it| !it.state.is_active());
         over || rungs.iter().any(|rung| self.told(incident, rung).is_some_and(|told| told.pages > 0))
+    }
+
+    /// An escalation that its channel refuses goes to the emergency channel, which names the role: that others were
+    /// told of the incident wakes nobody. Says whether it did.
+    fn wake_otherwise(&mut self, notice: &Notice, now: Timestamp) -> bool {
+        let emergency = self.plan.communication.emergency.clone();
+        let id = &notice.facts.incident_id;
+        let active = |incident: &&mut Incident| incident.state.is_active() && incident.acknowledged.is_none();
+        let Some(incident) = self.state.incidents.get_mut(id).filter(active) else { return false };
+        if !matches!(notice.event, NoticeEvent::Escalated { .. }) || notice.channel == emergency {
+            return false;
+        }
+        incident.revision += 1;
+        // A channel that was to hear of the incident by this alone did not.
+        if let Some(told) = incident.told.get_mut(&notice.channel).filter(|told| told.pages <= 1) {
+            told.open = false;
+            told.pages = 0;
+        }
+        self.note(id, now, Happening::PassedOn { from: notice.channel.clone(), to: emergency.clone() });
+        if let Some(facts) = self.facts(id, None, now) {
+            self.queue(&facts, &emergency, &notice.event, &Recipients::Own, now);
+        }
+        true
     }
 
     /// A page that did not get through for `failover_after` goes to the next rung too, unless that one was told
