@@ -418,7 +418,7 @@ impl Engine {
                         && (known.event == NoticeEvent::Opened || (known.page && !row.event.is_page()))
                         && known.event.is_page();
                     let event = if keeps { known.event.clone() } else { row.event.clone() };
-                    *known = DigestRow { page, event, ..row };
+                    *known = DigestRow { event, page, ..row };
                     *newest = notice;
                 }
                 None => drop(rows.insert(row.incident.clone(), (row, notice))),

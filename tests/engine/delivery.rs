@@ -56,7 +56,7 @@ impl Desk {
     /// A round in which these services have these values and all others what they had.
     fn see(&mut self, values: &[(&str, f64)], seconds: i64) {
         self.values.extend(values.iter().map(|(service, value)| ((*service).to_owned(), *value)));
-        let query = self.engine.plan().rules.queries.keys().next().unwrap().clone();
+        let query = self.engine.plan().rules.queries.keys().next().expect("a query").clone();
         let samples = self.values.iter().map(|(service, value)| Sample {
             labels: Labels::new([("service", service.clone())]),
             seen: Observation::Value(*value),
@@ -93,7 +93,7 @@ impl Desk {
     }
 
     fn flying_to(&self, channel: &str) -> &Notice {
-        self.flying.iter().find(|notice| notice.channel.as_str() == channel).unwrap()
+        self.flying.iter().find(|notice| notice.channel.as_str() == channel).expect("in flight")
     }
 }
 
