@@ -174,8 +174,14 @@ impl Watched {
         // An opening that is refused and given up was never heard.
         let given_up = refused.filter(|notice| self.engine.outbox().all(|(id, _)| *id != notice.id));
         if let Some(notice) = given_up.filter(|notice| notice.event == NoticeEvent::Opened) {
+            // A page that waits behind it is still heard, and so must be the end.
+            let is_told = self.engine.outbox().any(|(_, other)| {
+                other.event.is_page()
+                    && other.facts.uid == notice.facts.uid
+                    && other.channel == notice.channel
+            });
             let key = (notice.facts.incident_id, notice.channel);
-            if let Some(heard) = self.heard.get_mut(&key) {
+            if let Some(heard) = self.heard.get_mut(&key).filter(|_| !is_told) {
                 heard.open = false;
             }
         }
