@@ -69,11 +69,14 @@ impl Engine {
     /// Opens the incident once nothing could be evaluated for too long.
     pub(super) fn check_sight(&mut self, now: Timestamp) {
         let nothing_to_see = self.plan.rules.queries.is_empty();
-        if self.sight.blind || nothing_to_see || !has_passed(self.sight.last_good, self.plan.blind_after, now)
-        {
+        if nothing_to_see || !has_passed(self.sight.last_good, self.plan.blind_after, now) {
             return;
         }
-        self.sight.blind = true;
+        if std::mem::replace(&mut self.sight.blind, true) {
+            // Somebody called it over and it is not: once that is closed, people hear of it again.
+            self.in_trouble(Trouble::Blind, None, self.sight.last_good, now);
+            return;
+        }
         self.reports.push(Report::Sight { blind: true });
         self.in_trouble(Trouble::Blind, None, self.sight.last_good, now);
     }
