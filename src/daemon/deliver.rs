@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -59,7 +60,7 @@ impl Delivery {
     async fn deliver(self, notice: Notice) {
         let channels = self.running.borrow().channels.clone();
         let attempt = tokio::select! {
-            attempt = tokio::time::timeout(ATTEMPT_WITHIN, self.attempt_by(&channels, &notice)) => attempt,
+            attempt = tokio::time::timeout(ATTEMPT_WITHIN, survived(self.attempt_by(&channels, &notice))) => attempt,
             // A receiver that hangs must not hold up the stop; the outbox has the notice.
             () = patience_over(&self.stop) => return,
         };
@@ -108,8 +109,38 @@ impl Delivery {
     }
 }
 
+/// An attempt that panics is one that failed: without an answer its lane would wait for ever.
+async fn survived(attempt: impl Future<Output = Attempt>) -> Attempt {
+    // What it shares with other attempts is behind locks that are read whether poisoned or not.
+    std::panic::AssertUnwindSafe(attempt).catch_unwind().await.unwrap_or_else(|_| {
+        tracing::error!("an attempt to deliver a notice panicked");
+        Attempt::Failed {
+            reason: DeliveryReason::NotRendered,
+            detail: "the attempt broke off by a fault of runbookd's own".into(),
+            retry_after: None,
+        }
+    })
+}
+
 /// Until a stop was asked for and what is in flight had its time to end.
 async fn patience_over(stop: &CancellationToken) {
     stop.cancelled().await;
     tokio::time::sleep(IN_FLIGHT).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    #[allow(clippy::panic, reason = "what is tested is a panic")]
+    async fn an_attempt_that_panics_has_failed() {
+        let broken = std::future::ready(Attempt::ACCEPTED).map(|_| panic!("a fault"));
+        let attempt = survived(broken).await;
+        assert!(
+            matches!(attempt, Attempt::Failed { reason: DeliveryReason::NotRendered, .. }),
+            "{attempt:?}"
+        );
+        assert_eq!(survived(async { Attempt::ACCEPTED }).await, Attempt::ACCEPTED);
+    }
 }

@@ -15,7 +15,7 @@ use crate::domain::Timestamp;
 use crate::domain::alert::has_passed;
 use crate::domain::digest::{Digest, DigestRow};
 use crate::domain::headline::what;
-use crate::domain::incident::{Happening, Heard, Told};
+use crate::domain::incident::{Happening, Heard, Incident, Told};
 use crate::domain::labels::Fnv;
 use crate::domain::name::{ChannelName, IncidentId, NoticeId};
 use crate::domain::notice::{
@@ -250,6 +250,11 @@ impl Engine {
             None => Vec::new(),
         };
         let mut is_lost = false;
+        if self.wake_otherwise(&notice, now) {
+            self.note_failure(&notice, reason, detail, false, now);
+            self.forget_notice(&notice.channel, &notice.id);
+            return;
+        }
         for incident in &pages {
             is_lost |= !self.fail_over(incident, &notice.channel, now);
         }
@@ -357,6 +362,29 @@ impl Engine {
         over || rungs.iter().any(|rung| self.told(incident, rung).is_some_and(|told| told.pages > 0))
     }
 
+    /// An escalation that its channel refuses goes to the emergency channel, which names the role: that others were
+    /// told of the incident wakes nobody. Says whether it did.
+    fn wake_otherwise(&mut self, notice: &Notice, now: Timestamp) -> bool {
+        let emergency = self.plan.communication.emergency.clone();
+        let id = &notice.facts.incident_id;
+        let active = |incident: &&mut Incident| incident.state.is_active() && incident.acknowledged.is_none();
+        let Some(incident) = self.state.incidents.get_mut(id).filter(active) else { return false };
+        if !matches!(notice.event, NoticeEvent::Escalated { .. }) || notice.channel == emergency {
+            return false;
+        }
+        incident.revision += 1;
+        // A channel that was to hear of the incident by this alone did not.
+        if let Some(told) = incident.told.get_mut(&notice.channel).filter(|told| told.pages <= 1) {
+            told.open = false;
+            told.pages = 0;
+        }
+        self.note(id, now, Happening::PassedOn { from: notice.channel.clone(), to: emergency.clone() });
+        if let Some(facts) = self.facts(id, None, now) {
+            self.queue(&facts, &emergency, &notice.event, &Recipients::Own, now);
+        }
+        true
+    }
+
     /// A page that did not get through for `failover_after` goes to the next rung too, unless that one was told
     /// anyway. The page itself goes on being tried: whoever is on the failing channel should hear of it as well.
     pub(super) fn pass_on_late_pages(&mut self, now: Timestamp) {
@@ -441,7 +469,7 @@ impl Engine {
                         && (known.event == NoticeEvent::Opened || (known.page && !row.event.is_page()))
                         && known.event.is_page();
                     let event = if keeps { known.event.clone() } else { row.event.clone() };
-                    *known = DigestRow { page, event, ..row };
+                    *known = DigestRow { event, page, ..row };
                     *newest = notice;
                 }
                 None => drop(rows.insert(row.incident.clone(), (row, notice))),

@@ -54,9 +54,11 @@ impl Engine {
     /// Whether rounds are answered and pages leave.
     fn is_well(&self, now: Timestamp) -> bool {
         let sees = !self.is_blind() && self.sees(now);
-        let stuck = self.state.outbox.values().any(|notice| {
-            notice.is_page() && !notice.parked && has_passed(notice.created_at, OLDEST_PAGE, now)
-        });
+        let stuck = self
+            .state
+            .outbox
+            .values()
+            .any(|notice| notice.is_page() && has_passed(notice.created_at, OLDEST_PAGE, now));
         sees && !stuck
     }
 }

@@ -51,6 +51,8 @@ struct Pipe {
     digested_at: Option<Timestamp>,
     /// A digest that has not arrived yet: what follows must not overtake it.
     barrier: Option<NoticeId>,
+    /// Escalations that have not left the outbox: they are not kept back for the next digest.
+    urgent: BTreeSet<NoticeId>,
 }
 
 /// All channels' lanes.
@@ -157,6 +159,9 @@ impl Lanes {
         if notice.event == NoticeEvent::Digest {
             pipe.barrier = Some(notice.id.clone());
         }
+        if matches!(notice.event, NoticeEvent::Escalated { .. }) {
+            pipe.urgent.insert(notice.id.clone());
+        }
         let queue = lane.queues.entry(incident.clone()).or_default();
         let flying = lane.in_flight.as_ref().filter(|(_, flying)| flying == incident);
         let is_later = |id: &NoticeId| {
@@ -180,6 +185,7 @@ impl Lanes {
         let Some(place) = self.places.remove(id) else { return };
         let Some(pipe) = self.pipes.get_mut(channel) else { return };
         pipe.failed.remove(id);
+        pipe.urgent.remove(id);
         if pipe.barrier.as_ref() == Some(id) {
             pipe.barrier = None;
         }
@@ -352,7 +358,8 @@ impl Pipe {
 
     /// Whether what waits is kept back for the next digest.
     fn holds_for_digest(&self, storm: Storm, now: Timestamp) -> bool {
-        self.is_storming(storm, now)
+        self.urgent.is_empty()
+            && self.is_storming(storm, now)
             && self.digested_at.is_some_and(|at| !Rest::of(storm.per, at).is_over(now))
     }
 

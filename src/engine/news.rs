@@ -135,13 +135,16 @@ impl Engine {
         now: Timestamp,
     ) {
         let id = &facts.incident_id;
+        let plan = self.plan.clone();
         let Some(incident) = self.state.incidents.get_mut(id) else { return };
         let revision = incident.revision;
+        let is_routed = plan.communication.channels(incident.severity).contains(channel);
         let escalates = matches!(event, NoticeEvent::Escalated { .. });
         let told = match incident.told.get_mut(channel) {
             Some(told) => {
-                // What goes to the severity's channels reaches their own receivers, whoever was woken before.
-                if escalates || event.is_page() {
+                // What goes to the severity's channels reaches their own receivers, whoever was woken before. A channel
+                // that only woke somebody goes on telling them alone.
+                if escalates || (event.is_page() && is_routed) {
                     told.recipients = told.recipients.and(recipients);
                 }
                 told

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use runbookd::domain::incident::Acknowledgement;
 use runbookd::domain::labels::Labels;
 use runbookd::domain::name::IncidentId;
 use runbookd::domain::notice::{Attempt, DeliveryReason, Notice, NoticeEvent, Recipients};
@@ -57,7 +56,7 @@ impl Desk {
     /// A round in which these services have these values and all others what they had.
     fn see(&mut self, values: &[(&str, f64)], seconds: i64) {
         self.values.extend(values.iter().map(|(service, value)| ((*service).to_owned(), *value)));
-        let query = self.engine.plan().rules.queries.keys().next().unwrap().clone();
+        let query = self.engine.plan().rules.queries.keys().next().expect("a query").clone();
         let samples = self.values.iter().map(|(service, value)| Sample {
             labels: Labels::new([("service", service.clone())]),
             seen: Observation::Value(*value),
@@ -94,7 +93,7 @@ impl Desk {
     }
 
     fn flying_to(&self, channel: &str) -> &Notice {
-        self.flying.iter().find(|notice| notice.channel.as_str() == channel).unwrap()
+        self.flying.iter().find(|notice| notice.channel.as_str() == channel).expect("in flight")
     }
 }
 
@@ -233,4 +232,69 @@ fn an_update_that_a_channel_has_nothing_to_say_about_does_not_mean_that_it_works
     desk.on(Event::Wake, 30);
     desk.answer("pager", &Attempt::NothingToSend, 30);
     assert!(rests(&desk) > 0);
+}
+
+#[test]
+fn an_escalation_that_is_refused_wakes_the_emergency_channel() {
+    let mut desk = Desk::new(CONFIG);
+    desk.see(&[("a", 0.95)], 0);
+    assert_eq!(desk.answer("chat", &Attempt::ACCEPTED, 0), ["opened a"]);
+    assert_eq!(desk.answer("pager", &Attempt::ACCEPTED, 0), ["opened a"]);
+    desk.see(&[], 590);
+    desk.on(Event::Tick, 0);
+    desk.on(Event::Tick, 600);
+    assert_eq!(desk.flying_to("mail").recipients, Recipients::Only(vec!["lead@example.org".into()]));
+    assert_eq!(desk.answer("mail", &refused(), 601), ["escalated a"]);
+    assert_eq!(desk.flying_to("pager").event, NoticeEvent::Escalated { role: "lead".into() });
+    assert_eq!(desk.answer("pager", &Attempt::ACCEPTED, 601), ["escalated a"]);
+    // Nobody heard of it by mail.
+    desk.see(&[("a", 0.2)], 610);
+    assert_eq!(desk.answer("mail", &Attempt::ACCEPTED, 610), [""; 0]);
+}
+
+#[test]
+fn a_channel_that_only_woke_somebody_goes_on_telling_them_alone() {
+    let mut desk = Desk::new(CONFIG);
+    desk.see(&[("a", 0.95)], 0);
+    desk.see(&[], 590);
+    desk.on(Event::Tick, 600);
+    assert_eq!(desk.answer("mail", &Attempt::ACCEPTED, 600), ["escalated a"]);
+    desk.see(&[("a", 0.2)], 610);
+    let lead = Recipients::Only(vec!["lead@example.org".into()]);
+    assert_eq!(desk.flying_to("mail").recipients, lead);
+    assert_eq!(desk.answer("mail", &Attempt::ACCEPTED, 610), ["resolved a"]);
+    desk.see(&[("a", 0.95)], 620);
+    assert_eq!(desk.flying_to("mail").recipients, lead);
+    assert_eq!(desk.answer("mail", &Attempt::ACCEPTED, 620), ["reopened a"]);
+}
+
+#[test]
+fn an_escalation_does_not_wait_for_the_next_digest() {
+    let config = CONFIG.replace("critical: [chat, pager]", "critical: [chat, mail, pager]");
+    let mut desk = Desk::new(&config);
+    desk.see(&[("a", 0.95)], 0);
+    assert_eq!(desk.drain("mail", 0), ["opened a"]);
+    desk.see(&[("b", 0.95), ("c", 0.95), ("d", 0.95)], 590);
+    assert_eq!(desk.drain("mail", 590), ["digest of 3"]);
+    desk.see(&[("e", 0.95), ("f", 0.95), ("g", 0.95)], 598);
+    assert!(desk.flying.iter().all(|notice| notice.channel.as_str() != "mail"), "kept for the next digest");
+    desk.on(Event::Tick, 600);
+    assert_eq!(desk.answer("mail", &Attempt::ACCEPTED, 600), ["digest of 4"]);
+}
+
+#[test]
+fn the_heart_stops_while_nobody_takes_a_page() {
+    let config = format!("{CONFIG}\nheartbeat: {{url: \"http://127.0.0.1:1/beat\", every: 60s}}\n");
+    let mut desk = Desk::new(&config);
+    let beats = |desk: &Desk| desk.flying.iter().any(|notice| notice.event == NoticeEvent::Heartbeat);
+    desk.on(Event::Tick, 0);
+    assert!(beats(&desk));
+    desk.answer("runbookd/heartbeat", &Attempt::ACCEPTED, 0);
+    desk.see(&[("a", 0.75)], 1);
+    for channel in ["chat", "mail", "pager"] {
+        assert_eq!(desk.answer(channel, &refused(), 1), ["opened a"]);
+    }
+    desk.see(&[], 130);
+    desk.on(Event::Tick, 130);
+    assert!(!beats(&desk), "a page that every channel refuses is one that does not leave");
 }

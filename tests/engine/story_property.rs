@@ -108,7 +108,10 @@ fn story() -> impl Strategy<Value = Vec<(i64, Turn)>> {
 #[derive(Default)]
 struct Heard {
     revision: u32,
+    /// Whether the last word decided for it is that the incident is open.
     open: bool,
+    /// Whether the last word that it took is.
+    arrived: bool,
 }
 
 /// An engine whose every step is checked.
@@ -127,6 +130,16 @@ fn fresh(engine: &Engine, queued: &mut BTreeSet<NoticeId>) -> Vec<Notice> {
     fresh.sort_by(|one, two| (one.revision, &one.id).cmp(&(two.revision, &two.id)));
     *queued = engine.outbox().map(|(id, _)| id.clone()).collect();
     fresh
+}
+
+/// The notices that may be in flight: what follows an earlier one of its incident has not left.
+fn heads(engine: &Engine) -> Vec<NoticeId> {
+    let overtakes = |one: &Notice, two: &Notice| {
+        one.channel == two.channel && one.facts.uid == two.facts.uid && one.revision < two.revision
+    };
+    let outbox: Vec<&Notice> = engine.outbox().map(|(_, notice)| notice).collect();
+    let heads = outbox.iter().filter(|it| !outbox.iter().any(|other| overtakes(other, it)));
+    heads.map(|notice| notice.id.clone()).collect()
 }
 
 /// Answers whatever leaves until nothing is left; what left, in that order.
@@ -161,29 +174,43 @@ impl Watched {
     }
 
     fn on(&mut self, event: Event, seconds: i64) -> Result<Vec<Notice>, TestCaseError> {
-        let refused = match &event {
-            Event::Attempted { notice, attempt: Attempt::Refused { .. } } => Some(notice.clone()),
+        let attempted = match &event {
+            Event::Attempted { notice, attempt } => {
+                let known = self.engine.outbox().find(|(it, _)| *it == notice);
+                known.map(|(_, notice)| (notice.clone(), attempt.clone()))
+            }
             _ => None,
         };
-        let refused = refused.and_then(|id| self.engine.outbox().find(|(it, _)| **it == id));
-        let refused = refused.map(|(_, notice)| notice.clone());
         let is_tick = matches!(event, Event::Tick);
         let _ = self.engine.on(event, at(seconds));
         self.check_states()?;
         self.check_holds(is_tick, seconds)?;
-        // An opening that is refused and given up was never heard.
-        let given_up = refused.filter(|notice| self.engine.outbox().all(|(id, _)| *id != notice.id));
-        if let Some(notice) = given_up.filter(|notice| notice.event == NoticeEvent::Opened) {
-            let key = (notice.facts.incident_id, notice.channel);
-            if let Some(heard) = self.heard.get_mut(&key) {
-                heard.open = false;
-            }
+        if let Some((notice, attempt)) = attempted {
+            self.check_attempt(notice, &attempt);
         }
         let fresh = fresh(&self.engine, &mut self.queued);
         for notice in &fresh {
             self.check_notice(notice)?;
         }
         Ok(fresh)
+    }
+
+    /// What is accepted is heard. A page that is refused and given up was not, unless it may have arrived before: then
+    /// the end is owed to whoever heard an earlier beginning only.
+    fn check_attempt(&mut self, notice: Notice, attempt: &Attempt) {
+        let is_given_up = self.engine.outbox().all(|(id, _)| *id != notice.id);
+        // A page that waits behind it is still heard, and so must be the end.
+        let is_told = self.engine.outbox().any(|(_, other)| {
+            other.event.is_page() && other.facts.uid == notice.facts.uid && other.channel == notice.channel
+        });
+        let Some(heard) = self.heard.get_mut(&(notice.facts.incident_id, notice.channel)) else { return };
+        match attempt {
+            Attempt::Accepted { .. } => heard.arrived = notice.event != NoticeEvent::Resolved,
+            Attempt::Refused { .. } if is_given_up && notice.event.is_page() => {
+                heard.open &= heard.arrived || notice.possibly_sent || is_told;
+            }
+            Attempt::Refused { .. } | Attempt::Failed { .. } | Attempt::NothingToSend => {}
+        }
     }
 
     fn check_states(&mut self) -> Result<(), TestCaseError> {
@@ -286,7 +313,7 @@ impl Watched {
                 Event::ExpireSilence { id: SERVICES[*service].into(), by: "Ben".into() }
             }
             Turn::Attempt(which, attempt) => {
-                let waiting: Vec<NoticeId> = self.engine.outbox().map(|(id, _)| id.clone()).collect();
+                let waiting = heads(&self.engine);
                 if waiting.is_empty() {
                     return None;
                 }
@@ -371,12 +398,29 @@ proptest! {
                 let (engine, _) = Engine::restore(plan.clone(), state, at(seconds));
                 restarted = engine;
                 lost_reports = restarted.take_reports();
-                (steady.on(Event::Wake, seconds)?, fresh(&restarted, &mut queued))
+                // What was in flight is answered for, so that the same is in flight on both sides from here on.
+                let mut told = (steady.on(Event::Wake, seconds)?, fresh(&restarted, &mut queued));
+                while let Some(notice) = heads(&restarted).first().cloned() {
+                    let accepted = Event::Attempted { notice, attempt: Attempt::ACCEPTED };
+                    told.0.extend(steady.on(accepted.clone(), seconds)?);
+                    let _ = restarted.on(accepted, at(seconds));
+                    told.1.extend(fresh(&restarted, &mut queued));
+                }
+                told
             } else {
                 let Some(event) = steady.event(turn, seconds) else { continue };
                 if let Turn::Reload(which) = turn {
                     plan = PLANS[*which].clone();
                 }
+                // What may have left before a restart counts as heard there, and is refused as something else.
+                let event = match event {
+                    Event::Attempted { notice, attempt: Attempt::Refused { .. } }
+                        if restarted.outbox().any(|(id, it)| *id == notice && it.possibly_sent) =>
+                    {
+                        Event::Attempted { notice, attempt: Attempt::ACCEPTED }
+                    }
+                    other => other,
+                };
                 let told = steady.on(event.clone(), seconds)?;
                 let _ = restarted.on(event, at(seconds));
                 (told, fresh(&restarted, &mut queued))
