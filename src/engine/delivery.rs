@@ -307,7 +307,12 @@ impl Engine {
     fn unheard(&mut self, id: &IncidentId, uid: &str, refused: &Notice) {
         let channel = &refused.channel;
         let Some(told) = self.told(id, channel) else { return };
-        if refused.possibly_sent || told.heard == Heard::Open {
+        if told.heard == Heard::Open {
+            return;
+        }
+        if refused.possibly_sent {
+            // What is refused after it does not take that back.
+            self.heard(id, channel, false);
             return;
         }
         for waiting in self.lanes.waiting(channel, uid).into_iter().filter(|it| *it != refused.id) {
@@ -437,8 +442,10 @@ impl Engine {
     fn digest(&mut self, channel: &ChannelName, all: &[NoticeId], now: Timestamp) {
         let mut rows: BTreeMap<IncidentId, (DigestRow, Notice)> = BTreeMap::new();
         let mut span = (now, now);
+        let mut possibly_sent = false;
         for id in all {
             let Some(notice) = self.state.outbox.get(id).cloned() else { continue };
+            possibly_sent |= notice.possibly_sent;
             span.0 = span.0.min(notice.created_at);
             let page = notice.event.is_page();
             let row = DigestRow {
@@ -501,7 +508,7 @@ impl Engine {
             attempts: 0,
             rest: None,
             parked: false,
-            possibly_sent: false,
+            possibly_sent,
             receipt: None,
             recipients,
             digest: Some(Box::new(digest)),

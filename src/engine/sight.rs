@@ -68,6 +68,8 @@ impl Engine {
 
     /// Opens the incident once nothing could be evaluated for too long.
     pub(super) fn check_sight(&mut self, now: Timestamp) {
+        // A clock that was set back must not make it see for that much longer.
+        self.sight.last_good = self.sight.last_good.min(now);
         let nothing_to_see = self.plan.rules.queries.is_empty();
         if nothing_to_see || !has_passed(self.sight.last_good, self.plan.blind_after, now) {
             return;

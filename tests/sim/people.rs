@@ -94,8 +94,8 @@ impl World {
         if self.plan.channels.keys().chain(plan.channels.keys()).any(known) {
             self.watch.lanes_move(node_now.life);
         }
-        self.plan = plan.clone();
         self.hand_in(Event::Wake);
+        self.plan = plan.clone();
         let before = self.node.as_ref().filter(|_| same && self.is_idle());
         let before = before.map(|node| (node.turns_of_store, Deadlines::of(node.step.engine())));
         if self.order.bug == Some(Bug::ReloadForgetsWaits) {

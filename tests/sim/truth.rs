@@ -89,7 +89,7 @@ impl Truth {
     /// A page was finally refused that may have arrived before, or a part of a digest was: whoever was told the end
     /// without a beginning can live with it.
     pub(crate) fn doubt(&mut self, message: &Message) {
-        for line in message.lines.iter().filter(|line| line.page) {
+        for line in &message.lines {
             self.stories.entry((line.uid.clone(), message.channel.clone())).or_default().doubtful = true;
         }
     }
@@ -143,7 +143,7 @@ impl Truth {
             let place = format!("{channel} about {}", line.uid);
             match before {
                 Some((revision, _)) if line.revision == revision => {}
-                Some((revision, _)) if line.revision < revision => {
+                Some((revision, _)) if line.revision < revision && !story.doubtful => {
                     let what = format!("{place}: revision {} after {revision}", line.revision);
                     return Err((5, what));
                 }

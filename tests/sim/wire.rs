@@ -49,6 +49,10 @@ impl World {
         {
             self.truth.doubt(&message);
         }
+        if lost && notice.digest.is_some() {
+            // Its parts may be told again, one by one.
+            self.truth.doubt(&message);
+        }
         if lost {
             self.truth.excuse(&notice.channel);
             let late = fate.arrives.is_some_and(|at| at > fate.answered);

@@ -48,7 +48,7 @@ use pending::Pending;
 pub(crate) type Broken = (u8, String);
 
 /// How much may wait at the most: many times what the world can cause.
-const MOST_WAITING: usize = 400;
+const MOST_WAITING: usize = 2_000;
 
 /// How long a source may be gone before the daemon has to say so: what the plan says, and a slow disk.
 const BLIND_WITHIN: u64 = 180_000;
@@ -242,7 +242,11 @@ impl Watch {
     pub(crate) fn report(&mut self, report: &Report, marks: &mut Marks) {
         match report {
             Report::Sight { blind: false } => marks.reached("blind_and_back"),
-            Report::Incident { event: NoticeEvent::Reopened, .. } => marks.reached("reopened"),
+            Report::Incident { id, event: NoticeEvent::Reopened, .. } => {
+                // What came back is nobody's.
+                self.taken.remove(id);
+                marks.reached("reopened");
+            }
             Report::Incident { event: NoticeEvent::Worsened { .. }, .. } => marks.reached("worsened"),
             _ => {}
         }
@@ -272,6 +276,9 @@ impl Watch {
     }
 
     pub(crate) fn clock_set(&mut self, step: i64) {
+        if step < 0 {
+            self.dark_since = None;
+        }
         self.chains.clock_set(step);
     }
 
