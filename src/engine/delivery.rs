@@ -252,6 +252,7 @@ impl Engine {
         let mut is_lost = false;
         if self.wake_otherwise(&notice, now) {
             self.note_failure(&notice, reason, detail, false, now);
+            self.unheard(&notice.facts.incident_id, &notice.facts.uid, &notice);
             self.forget_notice(&notice.channel, &notice.id);
             return;
         }
@@ -373,11 +374,6 @@ impl Engine {
             return false;
         }
         incident.revision += 1;
-        // A channel that was to hear of the incident by this alone did not.
-        if let Some(told) = incident.told.get_mut(&notice.channel).filter(|told| told.pages <= 1) {
-            told.open = false;
-            told.pages = 0;
-        }
         self.note(id, now, Happening::PassedOn { from: notice.channel.clone(), to: emergency.clone() });
         if let Some(facts) = self.facts(id, None, now) {
             self.queue(&facts, &emergency, &notice.event, &Recipients::Own, now);
@@ -525,7 +521,7 @@ impl Engine {
                 self.lanes.rest(&notice.channel, rest);
             }
         }
-        let firsts = self.lanes.firsts();
+        let firsts = self.lanes.firsts(&plan.channels);
         for notice in self.state.outbox.values_mut() {
             notice.possibly_sent |= notice.attempts > 0 || firsts.contains(&notice.id);
         }

@@ -251,14 +251,18 @@ impl Lanes {
         }
     }
 
-    /// The notices that may have been in flight when the daemon went down: the first of each lane.
-    pub(super) fn firsts(&self) -> Vec<NoticeId> {
-        let lanes = self.pipes.values().flat_map(|pipe| &pipe.lanes);
-        let first = |lane: &Lane| {
-            let place = lane.heads.first()?;
-            lane.queues.get(&place.4).and_then(VecDeque::front).cloned()
-        };
-        lanes.filter_map(first).collect()
+    /// The notices that may have been in flight when the daemon went down: the first of each lane. How many lanes a
+    /// channel had that is no longer configured nobody knows, so there it is the first of each incident.
+    pub(super) fn firsts(&self, configured: &BTreeMap<ChannelName, LanePolicy>) -> Vec<NoticeId> {
+        let mut firsts = Vec::new();
+        for (channel, pipe) in &self.pipes {
+            let most = if configured.contains_key(channel) { 1 } else { usize::MAX };
+            for lane in &pipe.lanes {
+                let first = |place: &Place| lane.queues.get(&place.4).and_then(VecDeque::front).cloned();
+                firsts.extend(lane.heads.iter().take(most).filter_map(first));
+            }
+        }
+        firsts
     }
 
     /// How often in a row a channel failed.

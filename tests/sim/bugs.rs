@@ -101,10 +101,10 @@ impl Bug {
     /// What becomes of an attempt, with the bug.
     pub(crate) fn at_send(self, notice: &Notice, fate: &mut Fate, draws: &mut Chance) {
         match (self, &fate.answer) {
-            (Self::SwallowsAllClears, Attempt::Accepted { .. }) if notice.event == NoticeEvent::Resolved => {
-                if draws.strikes(0.1) {
-                    fate.arrives = None;
-                }
+            (Self::SwallowsAllClears, Attempt::Accepted { .. })
+                if notice.event == NoticeEvent::Resolved && draws.strikes(0.1) =>
+            {
+                fate.arrives = None;
             }
             (Self::RefusalsCountAsAccepted, Attempt::Refused { .. }) => fate.answer = Attempt::ACCEPTED,
             (Self::AcceptedCountsAsFailed, Attempt::Accepted { .. }) if draws.strikes(0.02) => {

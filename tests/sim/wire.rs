@@ -96,9 +96,7 @@ impl World {
         if message.lines.is_empty() {
             return;
         }
-        if self.truth.has(&message.notice) && !self.is_alive(life) {
-            self.marks.reached("repeat_after_a_kill");
-        } else if self.truth.has(&message.notice) && self.lives > 1 {
+        if self.truth.has(&message.notice) && self.lives > 1 {
             self.marks.reached("repeat_after_a_kill");
         }
         self.trace(("arrives", flight, message.late));

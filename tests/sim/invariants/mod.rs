@@ -100,6 +100,7 @@ impl Watch {
             Event::Tick => {
                 step.take(Event::Tick, wall);
                 self.chains.tick(step.engine(), now).map_err(|what| (6, what))?;
+                self.still_taken(step.engine(), wall)?;
                 return self.see(step.engine(), now);
             }
             Event::Reloaded(plan) => {
@@ -113,6 +114,19 @@ impl Watch {
             other => step.take(other, wall),
         }
         Ok(())
+    }
+
+    /// Whether what somebody took on record is still theirs: nobody gave it back, and its time is not over.
+    fn still_taken(&mut self, engine: &Engine, wall: Timestamp) -> Result<(), Broken> {
+        self.taken.retain(|_, taken| taken.until.is_none_or(|until| wall < until));
+        let lost = self.taken.iter().find(|(id, taken)| {
+            let known = engine.incident(id).filter(|it| it.uid == taken.uid && it.state.is_active());
+            known.is_some_and(|incident| incident.acknowledged.is_none())
+        });
+        match lost {
+            Some((id, _)) => Err((6, format!("{id} was taken on record and is nobody's again"))),
+            None => Ok(()),
+        }
     }
 
     /// Whether the daemon says that it is blind when it is.

@@ -43,7 +43,7 @@ impl Pending {
                 let key = (rule.id.clone(), sample.labels.clone());
                 self.seen.entry(key.clone()).or_default().push((round.at, value));
                 self.loose.push(key.clone());
-                let fired = firing.iter().any(|labels| *labels == &sample.labels);
+                let fired = firing.contains(&&sample.labels);
                 answered.push((key, fired));
             }
         }
