@@ -13,11 +13,12 @@ use std::time::Duration;
 
 use crate::domain::Timestamp;
 use crate::domain::alert::has_passed;
+use crate::domain::delivery::{Attempt, DeliveryReason, backoff};
 use crate::domain::digest::DigestRow;
 use crate::domain::incident::{Happening, Heard, Incident, Told};
 use crate::domain::labels::Fnv;
 use crate::domain::name::{ChannelName, IncidentId, NoticeId};
-use crate::domain::notice::{Attempt, DeliveryReason, Notice, NoticeEvent, Receipt, Recipients, backoff};
+use crate::domain::notice::{Notice, NoticeEvent, Receipt, Recipients};
 use crate::domain::rest::Rest;
 
 use super::Engine;

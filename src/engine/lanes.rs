@@ -14,9 +14,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::Timestamp;
+use crate::domain::communication::{LanePolicy, Storm};
 use crate::domain::labels::Fnv;
 use crate::domain::name::{ChannelName, NoticeId};
-use crate::domain::notice::{LanePolicy, Notice, NoticeEvent, Storm};
+use crate::domain::notice::{Notice, NoticeEvent};
 use crate::domain::rest::Rest;
 
 /// When lanes are looked at again where nothing says when.
