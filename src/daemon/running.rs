@@ -79,7 +79,7 @@ pub fn plan(settings: &Settings, rules: RuleSet) -> Plan {
         }
         ChannelSettings::Email(_) => LanePolicy { lanes: 2, pace: Duration::ZERO, digests: true },
         ChannelSettings::PagerDuty(_) => LanePolicy { lanes: 4, pace: Duration::ZERO, digests: false },
-        ChannelSettings::Webhook(_) => LanePolicy { lanes: 8, pace: Duration::ZERO, digests: false },
+        ChannelSettings::Webhook(_) => LanePolicy { lanes: 16, pace: Duration::ZERO, digests: false },
     };
     let channels = settings.channels.iter().map(|(name, channel)| (name.clone(), policy(channel)));
     let escalations = settings.incident_types.iter().map(|(name, kind)| {

@@ -32,7 +32,7 @@ impl Channel {
     /// Its lanes: the most messages it may have in flight.
     pub(crate) fn lanes(self) -> u64 {
         match self {
-            Self::Hook => 8,
+            Self::Hook => 16,
             Self::Slack => 1,
             Self::Email => 2,
             Self::PagerDuty => 4,
