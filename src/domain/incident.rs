@@ -436,6 +436,16 @@ pub enum Happening {
     Closed,
 }
 
+impl Happening {
+    /// Whether it says only that telling people went its usual way.
+    pub fn is_routine(&self) -> bool {
+        matches!(
+            self,
+            Self::Queued { .. } | Self::Delivered { .. } | Self::Superseded { .. } | Self::Digested { .. }
+        )
+    }
+}
+
 impl Incident {
     /// What it is, and what it is about: there is one open incident for each.
     pub fn place(&self) -> (IncidentTypeName, Labels) {
@@ -501,7 +511,9 @@ impl Incident {
     /// Writes a line of the timeline.
     pub fn note(&mut self, at: Timestamp, by: &str, what: Happening) {
         if self.timeline.len() >= LONGEST_TIMELINE {
-            self.timeline.remove(1);
+            // The opening stays; what went its usual way goes before what people did and what went wrong.
+            let usual = self.timeline.iter().skip(1).position(|entry| entry.what.is_routine());
+            self.timeline.remove(usual.map_or(1, |at| at + 1));
         }
         self.timeline.push(TimelineEntry { at, by: by.into(), what });
     }

@@ -515,6 +515,12 @@ impl Engine {
     pub(super) fn resume(&mut self) {
         let plan = self.plan.clone();
         self.lanes.configure(&plan.channels, &self.state.outbox);
+        for notice in self.state.outbox.values().filter(|it| it.attempts > 0 && !it.parked) {
+            // It was the channel that asked for the wait, or that could not be reached.
+            if let Some(rest) = notice.rest {
+                self.lanes.rest(&notice.channel, rest);
+            }
+        }
         let firsts = self.lanes.firsts(&plan.channels);
         for notice in self.state.outbox.values_mut() {
             notice.possibly_sent |= notice.attempts > 0 || firsts.contains(&notice.id);

@@ -1,7 +1,7 @@
 //! Incidents in the engine: which alert opens, joins, worsens or ends which incident. Owns the numbering and the
 //! timers; what is told about it is `news`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
@@ -106,6 +106,7 @@ impl Engine {
         let rule = opening.member.name.clone();
         let key = opening.key.clone();
         self.dirty.incidents.insert(id.clone());
+        self.suppressor.alerts_moved(&id);
         self.state.holders.insert(opening.key.clone(), id.clone());
         incident.alerts.insert(opening.key, opening.member);
         for item in opening.checklist {
@@ -144,6 +145,7 @@ impl Engine {
             member.value = value.or(member.value);
             let rule = member.name.clone();
             engine.dirty.incidents.insert(id.clone());
+            engine.suppressor.alerts_moved(&id);
             incident.note(now, DAEMON, Happening::AlertEnded { rule, reason });
             if !incident.state.is_active() {
                 return;
@@ -260,10 +262,17 @@ impl Engine {
         for id in ended {
             self.unacknowledge(&id, DAEMON, true, now);
         }
+        let owing: BTreeSet<IncidentId> = match over.is_empty() {
+            true => BTreeSet::new(),
+            false => self.state.outbox.values().map(|notice| notice.facts.incident_id.clone()).collect(),
+        };
         for id in over {
             if self.state.incidents.get(&id).is_some_and(|incident| incident.state == IncidentState::Closed) {
-                self.state.incidents.remove(&id);
-                self.dirty.incidents.insert(id);
+                // As long as somebody has to hear of it, it is not forgotten.
+                if !owing.contains(&id) {
+                    self.state.incidents.remove(&id);
+                    self.dirty.incidents.insert(id);
+                }
             } else {
                 self.close(&id, now);
             }
@@ -276,6 +285,7 @@ impl Engine {
         incident.move_to(IncidentState::Closed);
         incident.note(now, DAEMON, Happening::Closed);
         self.dirty.incidents.insert(id.clone());
+        self.suppressor.alerts_moved(id);
         self.state.open.remove(&incident.place());
         for key in incident.alerts.keys() {
             if self.state.holders.get(key) == Some(id) {
@@ -303,6 +313,7 @@ impl Engine {
         let Some(incident) = self.state.incidents.get_mut(id) else { return };
         incident.alerts.insert(key.clone(), fresh);
         self.dirty.incidents.insert(id.clone());
+        self.suppressor.alerts_moved(id);
         self.settle_severity(id, now);
     }
 
@@ -361,6 +372,7 @@ impl Engine {
         self.state.open.insert(place, id.clone());
         self.state.incidents.insert(id.clone(), incident);
         self.dirty.incidents.insert(id.clone());
+        self.suppressor.alerts_moved(&id);
         self.news.add(&id, NoticeEvent::Opened, opening.remark);
         self.plan_diagnosis(&id, &key, now);
     }

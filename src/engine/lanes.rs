@@ -244,6 +244,13 @@ impl Lanes {
         self.moved(notice);
     }
 
+    /// A channel rests, as it did before the daemon went down.
+    pub(super) fn rest(&mut self, channel: &ChannelName, rest: Rest) {
+        if let Some(pipe) = self.pipes.get_mut(channel) {
+            pipe.rest = Some(pipe.rest.map_or(rest, |known| known.max(rest)));
+        }
+    }
+
     /// The notices that may have been in flight when the daemon went down: the first of each lane. How many lanes a
     /// channel had that is no longer configured nobody knows, so there it is the first of each incident.
     pub(super) fn firsts(&self, configured: &BTreeMap<ChannelName, LanePolicy>) -> Vec<NoticeId> {
@@ -377,11 +384,10 @@ impl Pipe {
         }
         let mut all = Vec::new();
         for lane in &self.lanes {
-            for (incident, queue) in &lane.queues {
-                // What follows one in flight must not overtake it.
-                if lane.in_flight.as_ref().is_none_or(|(_, flying)| flying != incident) {
-                    all.extend(queue.iter().cloned());
-                }
+            // Those in flight have no head here: what follows must not overtake them. Those that rest, because they
+            // failed or were refused, keep their own wait.
+            for place in lane.heads.iter().filter(|place| is_due(place, now)) {
+                all.extend(lane.queues.get(&place.4).into_iter().flatten().cloned());
             }
         }
         let enough = all.len() > 1;

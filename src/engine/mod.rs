@@ -46,6 +46,7 @@ use crate::domain::notice::{Facts, Notice};
 use crate::domain::rest::Rest;
 use crate::domain::rule::Rule;
 use crate::domain::scaling::{Axis, HeldReason, ScalingAction};
+use crate::domain::trouble::Trouble;
 
 use effect::Effect;
 use event::Event;
@@ -71,6 +72,8 @@ pub struct Engine {
     lanes: Lanes,
     /// When a step of an escalation was last seen to be late.
     late_at: Option<Timestamp>,
+    /// What is wrong with the daemon itself now, as far as somebody else notices it.
+    troubles: BTreeMap<Trouble, Arc<str>>,
     /// The rest after the last heartbeat.
     beaten: Option<Rest>,
     diagnoses: BTreeSet<(IncidentId, usize)>,
@@ -98,6 +101,7 @@ impl Engine {
             news: NewsDesk::default(),
             lanes: Lanes::default(),
             late_at: None,
+            troubles: BTreeMap::new(),
             beaten: None,
             diagnoses: BTreeSet::new(),
             suppressor: Suppressor::default(),
@@ -175,6 +179,7 @@ impl Engine {
         self.update_incidents(now);
         self.escalate(now);
         self.pass_on_late_pages(now);
+        self.renew_troubles(now);
         self.end_troubles(now);
         self.beat(now);
         self.evaluate_scaling(now);

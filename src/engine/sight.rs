@@ -71,11 +71,14 @@ impl Engine {
         // A clock that was set back must not make it see for that much longer.
         self.sight.last_good = self.sight.last_good.min(now);
         let nothing_to_see = self.plan.rules.queries.is_empty();
-        if self.sight.blind || nothing_to_see || !has_passed(self.sight.last_good, self.plan.blind_after, now)
-        {
+        if nothing_to_see || !has_passed(self.sight.last_good, self.plan.blind_after, now) {
             return;
         }
-        self.sight.blind = true;
+        if std::mem::replace(&mut self.sight.blind, true) {
+            // Somebody called it over and it is not: once that is closed, people hear of it again.
+            self.in_trouble(Trouble::Blind, None, self.sight.last_good, now);
+            return;
+        }
         self.reports.push(Report::Sight { blind: true });
         self.in_trouble(Trouble::Blind, None, self.sight.last_good, now);
     }

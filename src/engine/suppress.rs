@@ -26,10 +26,19 @@ use super::report::Report;
 #[derive(Debug, Default)]
 pub(super) struct Suppressor {
     inhibitors: Inhibitors,
+    /// Incidents whose alerts moved since they were filed.
+    moved: BTreeSet<IncidentId>,
     /// Incidents whose silence is about to end: their channels are told so, though they are held back.
     ending: BTreeSet<IncidentId>,
     /// What held back the incidents that nothing holds back any more, until what was missed is told.
     released: BTreeMap<IncidentId, Hold>,
+}
+
+impl Suppressor {
+    /// Alerts of an incident began, moved or ended: what they inhibit has to be looked at.
+    pub(super) fn alerts_moved(&mut self, id: &IncidentId) {
+        self.moved.insert(id.clone());
+    }
 }
 
 // === commands and timers ===
@@ -335,9 +344,9 @@ impl Engine {
 
     /// Files what changed in this event.
     pub(super) fn refresh_inhibitors(&mut self) {
+        let moved = std::mem::take(&mut self.suppressor.moved);
         if self.suppressor.inhibitors.has_rules() {
-            let changed: Vec<IncidentId> = self.dirty.incidents.iter().cloned().collect();
-            self.file_alerts_of(&changed);
+            self.file_alerts_of(&moved.into_iter().collect::<Vec<_>>());
         }
     }
 

@@ -30,12 +30,24 @@ impl Engine {
     pub(super) fn trouble(&mut self, trouble: Trouble, detail: Option<Arc<str>>, now: Timestamp) {
         match detail {
             Some(detail) => {
+                self.in_trouble(trouble, Some(&detail), now, now);
                 if trouble == Trouble::StoreForgot {
                     self.rest_all(now);
+                } else {
+                    self.troubles.insert(trouble, detail);
                 }
-                self.in_trouble(trouble, Some(&detail), now, now);
             }
-            None => self.out_of_trouble(trouble, "over", now),
+            None => {
+                self.troubles.remove(&trouble);
+                self.out_of_trouble(trouble, "over", now);
+            }
+        }
+    }
+
+    /// What somebody called over and is not: once that is closed, people hear of it again.
+    pub(super) fn renew_troubles(&mut self, now: Timestamp) {
+        for (trouble, detail) in self.troubles.clone() {
+            self.in_trouble(trouble, Some(&detail), now, now);
         }
     }
 

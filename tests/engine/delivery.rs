@@ -240,8 +240,8 @@ fn an_escalation_that_is_refused_wakes_the_emergency_channel() {
     desk.see(&[("a", 0.95)], 0);
     assert_eq!(desk.answer("chat", &Attempt::ACCEPTED, 0), ["opened a"]);
     assert_eq!(desk.answer("pager", &Attempt::ACCEPTED, 0), ["opened a"]);
-    desk.see(&[], 590);
     desk.on(Event::Tick, 0);
+    desk.see(&[], 590);
     desk.on(Event::Tick, 600);
     assert_eq!(desk.flying_to("mail").recipients, Recipients::Only(vec!["lead@example.org".into()]));
     assert_eq!(desk.answer("mail", &refused(), 601), ["escalated a"]);
