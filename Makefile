@@ -51,9 +51,10 @@ bench: ## run the benchmarks
 sim: ## the simulation over SEEDS (10000) seeds; SEED=n plays one again
 	SEEDS=$(or $(SEEDS),10000) $(if $(SEED),SEED=$(SEED)) $(CARGO) test --locked --test sim every_invariant -- --nocapture
 
-chaos: ## kill the daemon KILLS (1000) times under a storm, with ill receivers and a full disk; SEED=n runs one again
+chaos: ## kill the daemon KILLS (1000) times under a storm, with ill receivers and a full disk, then the simulation
 	KILLS=$(or $(KILLS),1000) SEED=$(or $(SEED),$(shell date +%s)) ROUNDS=$(or $(ROUNDS),5) \
 	    $(CARGO) test --locked --test chaos -- --nocapture --test-threads 1
+	@$(MAKE) --no-print-directory sim SEED=
 
 storm: ## measure the release binary: ALERTS (5000) at once, and an OUTAGE (60 s) with a kill in it
 	$(CARGO) build --release --locked --bin runbookd

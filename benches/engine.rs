@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, Throughput};
 use runbookd::domain::Timestamp;
+use runbookd::domain::communication::{Communication, Storm};
 use runbookd::domain::labels::Labels;
 use runbookd::domain::name::{QueryId, RuleId};
-use runbookd::domain::notice::{Communication, Storm};
 use runbookd::domain::observation::{Answer, Observation, Round, Sample};
 use runbookd::domain::quantity::Unit;
 use runbookd::domain::rule::{

@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::domain::communication::Communication;
 use crate::domain::diagnosis::Link;
 use crate::domain::incident::IncidentType;
 use crate::domain::name::{ChannelName, IncidentTypeName};
-use crate::domain::notice::Communication;
 use crate::domain::scaling::ScalingMode;
 
 use super::secret::SecretSource;

@@ -13,7 +13,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, info, warn};
 
 use crate::domain::Timestamp;
-use crate::domain::notice::{Attempt, DeliveryReason, NoticeEvent};
+use crate::domain::delivery::{Attempt, DeliveryReason};
+use crate::domain::notice::NoticeEvent;
 use crate::domain::scaling::ClusterFailure;
 use crate::domain::trouble::Trouble;
 use crate::engine::Engine;

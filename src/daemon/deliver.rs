@@ -12,7 +12,8 @@ use tracing::{info, warn};
 
 use crate::core::Core;
 use crate::core::clock;
-use crate::domain::notice::{Attempt, DeliveryReason, Notice};
+use crate::domain::delivery::{Attempt, DeliveryReason};
+use crate::domain::notice::Notice;
 use crate::engine::event::Event;
 use crate::notify::LateChart;
 use crate::notify::channels::Channels;

@@ -8,9 +8,10 @@ use anyhow::Context;
 
 use crate::config::Loaded;
 use crate::config::settings::{ChannelSettings, Settings};
+use crate::domain::communication::LanePolicy;
 use crate::domain::escalation::EscalationStep;
 use crate::domain::name::{ChannelName, QueryId};
-use crate::domain::notice::{LanePolicy, Recipients};
+use crate::domain::notice::Recipients;
 use crate::domain::rule::RuleSet;
 use crate::engine::heartbeat::HEARTBEAT;
 use crate::engine::plan::Plan;

@@ -9,6 +9,8 @@ pub mod body;
 pub mod capacity;
 pub mod caption;
 pub mod change;
+pub mod communication;
+pub mod delivery;
 pub mod diagnosis;
 pub mod digest;
 pub mod escalation;

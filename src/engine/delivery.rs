@@ -1,5 +1,5 @@
-//! Delivery: what leaves now, and what becomes of what left. Owns retries, failing over to the next rung, the digest
-//! of a storm and the last word that every channel has to hear; which notice is next is `lanes`.
+//! Delivery: what leaves now, and what becomes of what left. Owns retries, failing over to the next rung and the last
+//! word that every channel has to hear; which notice is next is `lanes`, a storm's one message `digest`.
 //!
 //! ```text
 //! outbox ─▶ in flight ─▶ accepted: gone from the outbox
@@ -7,20 +7,18 @@
 //!   └───────────┘──────▶ refused: a page goes to the next rung at once, a last word waits for a mend
 //! ```
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::Timestamp;
 use crate::domain::alert::has_passed;
-use crate::domain::digest::{Digest, DigestRow};
-use crate::domain::headline::what;
+use crate::domain::delivery::{Attempt, DeliveryReason, backoff};
+use crate::domain::digest::DigestRow;
 use crate::domain::incident::{Happening, Heard, Incident, Told};
 use crate::domain::labels::Fnv;
 use crate::domain::name::{ChannelName, IncidentId, NoticeId};
-use crate::domain::notice::{
-    Attempt, DeliveryReason, Facts, Notice, NoticeEvent, Receipt, Recipients, backoff,
-};
+use crate::domain::notice::{Notice, NoticeEvent, Receipt, Recipients};
 use crate::domain::rest::Rest;
 
 use super::Engine;
@@ -168,50 +166,6 @@ impl Engine {
         }
         self.dirty.notices.insert(notice.id.clone());
         self.state.outbox.insert(notice.id.clone(), notice);
-    }
-
-    /// Tells those incidents of a digest that have to be told one by one, in its place: a page stays one, and an incident
-    /// that began and ended in the digest is told with both.
-    fn break_up(&mut self, digest: &Notice, has_to: impl Fn(&DigestRow) -> bool, now: Timestamp) {
-        self.forget_notice(&digest.channel, &digest.id);
-        for row in digest.digest.iter().flat_map(|digest| &digest.rows).filter(|row| has_to(row)) {
-            let Some(told) = self.told(&row.incident, &digest.channel).cloned() else { continue };
-            let beginning = row.page && !row.event.is_page();
-            if beginning && row.is_over() && told.heard != Heard::Open && told.first < row.revision {
-                let revision = told.first.max(row.revision - 1);
-                self.tell_alone(digest, &row.incident, &told, (NoticeEvent::Opened, revision), now);
-            }
-            let opens = beginning && !row.is_over();
-            let event = if opens { NoticeEvent::Opened } else { row.event.clone() };
-            self.tell_alone(digest, &row.incident, &told, (event, row.revision), now);
-        }
-    }
-
-    /// Tells one incident of a digest by itself.
-    fn tell_alone(
-        &mut self,
-        digest: &Notice,
-        incident: &IncidentId,
-        told: &Told,
-        (event, revision): (NoticeEvent, u32),
-        now: Timestamp,
-    ) {
-        let Some(facts) = self.facts(incident, None, now) else { return };
-        self.post(Notice {
-            id: Notice::id(&facts.uid, &digest.channel, revision),
-            channel: digest.channel.clone(),
-            revision,
-            event,
-            facts: Facts { pages: told.pages, opened_revision: told.first, ..facts },
-            created_at: digest.created_at,
-            attempts: 0,
-            rest: None,
-            parked: false,
-            possibly_sent: false,
-            receipt: None,
-            recipients: told.recipients.clone(),
-            digest: None,
-        });
     }
 
     /// What went wrong, once a reason and not once an attempt.
@@ -416,7 +370,7 @@ impl Engine {
     }
 
     /// What a channel was told about an incident, or would have been had it not refused.
-    fn told(&self, id: &IncidentId, channel: &ChannelName) -> Option<&Told> {
+    pub(super) fn told(&self, id: &IncidentId, channel: &ChannelName) -> Option<&Told> {
         self.state.incidents.get(id)?.told.get(channel)
     }
 
@@ -432,83 +386,6 @@ impl Engine {
             self.queue(&facts, to, &NoticeEvent::Opened, &Recipients::Own, now);
         }
         true
-    }
-
-    /// Joins what waits for a channel into one message: in the outbox it takes their place.
-    fn digest(&mut self, channel: &ChannelName, all: &[NoticeId], now: Timestamp) {
-        let mut rows: BTreeMap<IncidentId, (DigestRow, Notice)> = BTreeMap::new();
-        let mut span = (now, now);
-        let mut possibly_sent = false;
-        for id in all {
-            let Some(notice) = self.state.outbox.get(id).cloned() else { continue };
-            possibly_sent |= notice.possibly_sent;
-            span.0 = span.0.min(notice.created_at);
-            let page = notice.event.is_page();
-            let row = DigestRow {
-                incident: notice.facts.incident_id.clone(),
-                event: notice.event.clone(),
-                revision: notice.revision,
-                page,
-                severity: notice.facts.severity,
-                incident_type: notice.facts.incident_type.clone(),
-                what: format!("{} {}", notice.facts.subject_name, what(&notice.facts)).into(),
-                labels: notice.facts.labels.clone(),
-                opened_at: notice.facts.opened_at,
-            };
-            // In the order of revisions, so the newest stays.
-            match rows.get_mut(&row.incident) {
-                Some((known, _)) if known.revision > row.revision => known.page |= page,
-                Some((known, newest)) => {
-                    let page = known.page || page;
-                    // What is told one by one after all is told as the page it was.
-                    let keeps = !row.is_over()
-                        && (known.event == NoticeEvent::Opened || (known.page && !row.event.is_page()))
-                        && known.event.is_page();
-                    let event = if keeps { known.event.clone() } else { row.event.clone() };
-                    *known = DigestRow { event, page, ..row };
-                    *newest = notice;
-                }
-                None => drop(rows.insert(row.incident.clone(), (row, notice))),
-            }
-            self.forget_notice(channel, id);
-        }
-        let day = super::incidents::DIGESTS;
-        let number = self.state.numbered.entry(day).or_insert(0);
-        *number += 1;
-        let name: Arc<str> = format!("D-{number:04}").into();
-        self.dirty.days.insert(day);
-        let worst = rows.values().max_by_key(|(row, notice)| {
-            (!row.is_over(), row.severity, std::cmp::Reverse(notice.facts.opened_at))
-        });
-        let Some((_, worst)) = worst else { return };
-        // What was done and is to be done about one of them is nothing to say about all.
-        let mut facts = Facts {
-            actions: Vec::new(),
-            next_steps: Vec::new(),
-            diagnosis: Vec::new(),
-            links: Vec::new(),
-            runbook_url: None,
-            ..worst.facts.clone()
-        };
-        facts.uid = format!("digest/{channel}/{name}").into();
-        let recipients = rows.values().fold(Recipients::Own, |all, (_, notice)| all.and(&notice.recipients));
-        let digest = Digest::new(name, rows.into_values().map(|(row, _)| row).collect(), span);
-        facts.severity = digest.severity();
-        self.post(Notice {
-            id: Notice::id(&facts.uid, channel, 0),
-            channel: channel.clone(),
-            revision: 0,
-            event: NoticeEvent::Digest,
-            facts,
-            created_at: now,
-            attempts: 0,
-            rest: None,
-            parked: false,
-            possibly_sent,
-            receipt: None,
-            recipients,
-            digest: Some(Box::new(digest)),
-        });
     }
 
     /// What was committed and may not have left goes on as it was; what may have been in flight may arrive twice.

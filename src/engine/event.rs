@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use crate::domain::Timestamp;
+use crate::domain::delivery::Attempt;
 use crate::domain::diagnosis::Finding;
 use crate::domain::name::{ActionId, IncidentId, NoticeId, SilenceId, TargetId};
-use crate::domain::notice::{Attempt, Origin};
+use crate::domain::notice::Origin;
 use crate::domain::observation::Round;
 use crate::domain::scaling::{ClusterFailure, WorkloadSnapshot};
 use crate::domain::silence::Silence;

@@ -262,10 +262,8 @@ impl Engine {
         for id in ended {
             self.unacknowledge(&id, DAEMON, true, now);
         }
-        let owing: BTreeSet<IncidentId> = match over.is_empty() {
-            true => BTreeSet::new(),
-            false => self.state.outbox.values().map(|notice| notice.facts.incident_id.clone()).collect(),
-        };
+        let outbox = self.state.outbox.values().filter(|_| !over.is_empty());
+        let owing: BTreeSet<IncidentId> = outbox.map(|notice| notice.facts.incident_id.clone()).collect();
         for id in over {
             if self.state.incidents.get(&id).is_some_and(|incident| incident.state == IncidentState::Closed) {
                 // As long as somebody has to hear of it, it is not forgotten.

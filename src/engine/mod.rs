@@ -13,6 +13,7 @@
 mod action;
 mod delivery;
 mod diagnosis;
+mod digest;
 pub mod effect;
 mod escalation;
 pub mod event;

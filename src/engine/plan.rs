@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::domain::communication::{Communication, LanePolicy};
 use crate::domain::diagnosis::Link;
 use crate::domain::escalation::EscalationStep;
 use crate::domain::incident::IncidentType;
 use crate::domain::name::{ChannelName, IncidentTypeName};
-use crate::domain::notice::{Communication, LanePolicy};
 use crate::domain::rule::RuleSet;
 use crate::domain::scaling::ScalingMode;
 

@@ -28,19 +28,16 @@ pub(super) fn key(trouble: Trouble) -> AlertKey {
 impl Engine {
     /// A trouble began (with what is known about it) or is over.
     pub(super) fn trouble(&mut self, trouble: Trouble, detail: Option<Arc<str>>, now: Timestamp) {
-        match detail {
-            Some(detail) => {
-                self.in_trouble(trouble, Some(&detail), now, now);
-                if trouble == Trouble::StoreForgot {
-                    self.rest_all(now);
-                } else {
-                    self.troubles.insert(trouble, detail);
-                }
-            }
-            None => {
-                self.troubles.remove(&trouble);
-                self.out_of_trouble(trouble, "over", now);
-            }
+        let Some(detail) = detail else {
+            self.troubles.remove(&trouble);
+            self.out_of_trouble(trouble, "over", now);
+            return;
+        };
+        self.in_trouble(trouble, Some(&detail), now, now);
+        if trouble == Trouble::StoreForgot {
+            self.rest_all(now);
+        } else {
+            self.troubles.insert(trouble, detail);
         }
     }
 

@@ -12,8 +12,10 @@ use serde::Serialize;
 use crate::config::secret::SecretSource;
 use crate::config::settings::{ChannelSettings, HeartbeatSettings, SlackSettings};
 use crate::domain::Timestamp;
+use crate::domain::communication::Communication;
+use crate::domain::delivery::{Attempt, DeliveryReason};
 use crate::domain::name::ChannelName;
-use crate::domain::notice::{Attempt, Communication, DeliveryReason, Notice, NoticeEvent};
+use crate::domain::notice::{Notice, NoticeEvent};
 use crate::domain::template::Escape;
 
 use super::email::{self, Addresses};

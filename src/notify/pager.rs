@@ -7,8 +7,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use serde_json::Value;
 
 use crate::config::settings::PagerDutySettings;
+use crate::domain::delivery::{Attempt, DeliveryReason};
 use crate::domain::name::NoticeId;
-use crate::domain::notice::{Attempt, DeliveryReason};
 
 use super::pagerduty;
 use super::render::Message;

@@ -7,8 +7,9 @@
 use serde_json::{Map, Value, json};
 
 use crate::domain::caption::caption;
+use crate::domain::delivery::{Attempt, DeliveryReason};
 use crate::domain::headline::{shortened, what_and_limit};
-use crate::domain::notice::{Attempt, DeliveryReason, NoticeEvent};
+use crate::domain::notice::NoticeEvent;
 
 use super::render::{Message, tamed};
 use super::status::Answer;

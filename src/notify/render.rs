@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use crate::domain::Timestamp;
+use crate::domain::communication::Communication;
 use crate::domain::diagnosis::Link;
 use crate::domain::digest::Digest;
 use crate::domain::headline::{between, clock_seen, headline, one_line, shortened};
 use crate::domain::incident::IncidentState;
-use crate::domain::notice::{Communication, Notice, NoticeEvent};
+use crate::domain::notice::{Notice, NoticeEvent};
 use crate::domain::template::{Escape, Insert, LABELS, Template, TemplateError};
 
 use super::NotifyError;

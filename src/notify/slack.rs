@@ -3,8 +3,9 @@
 
 use serde_json::{Value, json};
 
+use crate::domain::delivery::{Attempt, DeliveryReason};
 use crate::domain::headline::shortened;
-use crate::domain::notice::{Attempt, DeliveryReason, NoticeEvent};
+use crate::domain::notice::NoticeEvent;
 use crate::domain::severity::Severity;
 use crate::domain::template::Escape;
 

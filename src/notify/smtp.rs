@@ -15,8 +15,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::config::secret::SecretSource;
 use crate::config::settings::{EmailSettings, SmtpTls};
+use crate::domain::delivery::{Attempt, DeliveryReason};
 use crate::domain::headline::one_line;
-use crate::domain::notice::{Attempt, DeliveryReason};
 
 use super::status::{beginning, without_secrets};
 

@@ -10,8 +10,8 @@ use jiff::fmt::rfc2822;
 use reqwest::StatusCode;
 use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderName, RETRY_AFTER};
 
+use crate::domain::delivery::{Attempt, DeliveryReason};
 use crate::domain::headline::one_line;
-use crate::domain::notice::{Attempt, DeliveryReason};
 
 /// The most of an answer's body that is read, in bytes.
 const LARGEST_ANSWER: usize = 4 * 1024;

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use runbookd::domain::delivery::{Attempt, DeliveryReason};
 use runbookd::domain::labels::Labels;
 use runbookd::domain::name::IncidentId;
-use runbookd::domain::notice::{Attempt, DeliveryReason, Notice, NoticeEvent, Recipients};
+use runbookd::domain::notice::{Notice, NoticeEvent, Recipients};
 use runbookd::domain::observation::{Answer, Observation, Round, Sample};
 use runbookd::engine::Engine;
 use runbookd::engine::effect::Effect;

@@ -1,8 +1,8 @@
 //! Explanations: one question, one chain of reasons, whatever was or was not told.
 
 use runbookd::domain::alert::AlertKey;
+use runbookd::domain::delivery::{Attempt, DeliveryReason};
 use runbookd::domain::labels::Labels;
-use runbookd::domain::notice::{Attempt, DeliveryReason};
 use runbookd::domain::observation::{Answer, Observation, Round, Sample};
 use runbookd::engine::Engine;
 use runbookd::engine::effect::Effect;

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use runbookd::config::secret::SecretSource;
 use runbookd::config::settings::{ChannelSettings, WebhookSettings};
+use runbookd::domain::delivery::Attempt;
 use runbookd::domain::name::ChannelName;
-use runbookd::domain::notice::{Attempt, NoticeEvent};
+use runbookd::domain::notice::NoticeEvent;
 use runbookd::notify::channels::Channels;
 use world::fault::Fault;
 use world::journal::Answer;

@@ -2,7 +2,8 @@
 
 use runbookd::config::secret::SecretSource;
 use runbookd::config::settings::{ChannelSettings, WebhookSettings};
-use runbookd::domain::notice::{Attempt, Notice, NoticeEvent};
+use runbookd::domain::delivery::Attempt;
+use runbookd::domain::notice::{Notice, NoticeEvent};
 use runbookd::notify::channels::Channels;
 use serde_json::json;
 use world::fault::Fault;

@@ -3,9 +3,11 @@
 
 use std::sync::Arc;
 
+use runbookd::domain::communication::Communication;
+use runbookd::domain::delivery::Attempt;
 use runbookd::domain::diagnosis::Link;
 use runbookd::domain::labels::Labels;
-use runbookd::domain::notice::{Attempt, Communication, Facts, Notice, NoticeEvent};
+use runbookd::domain::notice::{Facts, Notice, NoticeEvent};
 use runbookd::domain::template::Escape;
 use runbookd::notify::render::Wording;
 use world::pagerduty::PagerDuty;

@@ -4,9 +4,10 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use runbookd::config::settings::{ChannelSettings, EmailSettings, SmtpTls};
+use runbookd::domain::delivery::Attempt;
 use runbookd::domain::digest::{Digest, DigestRow};
 use runbookd::domain::labels::Labels;
-use runbookd::domain::notice::{Attempt, Notice, NoticeEvent};
+use runbookd::domain::notice::{Notice, NoticeEvent};
 use runbookd::domain::severity::Severity;
 use runbookd::domain::template::Escape;
 use runbookd::notify::channels::Channels;

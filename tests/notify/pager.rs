@@ -4,7 +4,8 @@ use std::path::Path;
 
 use runbookd::config::secret::SecretSource;
 use runbookd::config::settings::{ChannelSettings, PagerDutySettings};
-use runbookd::domain::notice::{Attempt, Facts, Notice, NoticeEvent, Origin, Receipt};
+use runbookd::domain::delivery::Attempt;
+use runbookd::domain::notice::{Facts, Notice, NoticeEvent, Origin, Receipt};
 use runbookd::domain::severity::Severity;
 use runbookd::notify::channels::Channels;
 use serde_json::Value;

@@ -1,7 +1,8 @@
 //! Charts in mail, and mail to the people a notice names, as a mail server receives them.
 
 use runbookd::config::settings::ChannelSettings;
-use runbookd::domain::notice::{Attempt, NoticeEvent, Recipients};
+use runbookd::domain::delivery::Attempt;
+use runbookd::domain::notice::{NoticeEvent, Recipients};
 use runbookd::notify::channels::Channels;
 use world::smtp::{Options, Security, Smtp};
 

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use runbookd::config::settings::{ChannelSettings, SlackAllow, SlackBotSettings};
+use runbookd::domain::delivery::Attempt;
 use runbookd::domain::digest::{Digest, DigestRow};
-use runbookd::domain::notice::{Attempt, Notice, NoticeEvent, Receipt};
+use runbookd::domain::notice::{Notice, NoticeEvent, Receipt};
 use runbookd::domain::severity::Severity;
 use runbookd::domain::template::Escape;
 use runbookd::notify::channels::Channels;

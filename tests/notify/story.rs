@@ -8,11 +8,13 @@ use runbookd::config::secret::SecretSource;
 use runbookd::config::settings::{
     ChannelSettings, EmailSettings, PagerDutySettings, SlackSettings, SmtpTls, WebhookSettings,
 };
+use runbookd::domain::communication::{Communication, Storm};
+use runbookd::domain::delivery::Attempt;
 use runbookd::domain::diagnosis::Link;
 use runbookd::domain::incident::{ActionTaken, IncidentState};
 use runbookd::domain::labels::Labels;
 use runbookd::domain::name::ChannelName;
-use runbookd::domain::notice::{Attempt, Communication, Facts, Notice, NoticeEvent, Storm};
+use runbookd::domain::notice::{Facts, Notice, NoticeEvent};
 use runbookd::domain::quantity::Unit;
 use runbookd::domain::severity::Severity;
 use runbookd::notify::channels::Channels;

@@ -2,7 +2,8 @@
 //! and what each does to the run; a run has one at the most.
 
 use runbookd::domain::alert::AlertState;
-use runbookd::domain::notice::{Attempt, DeliveryReason, Notice, NoticeEvent};
+use runbookd::domain::delivery::{Attempt, DeliveryReason};
+use runbookd::domain::notice::{Notice, NoticeEvent};
 use runbookd::engine::state::State;
 
 use crate::chance::Chance;

@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use runbookd::domain::notice::{Attempt, DeliveryReason, Notice, NoticeEvent, Receipt};
+use runbookd::domain::delivery::{Attempt, DeliveryReason};
+use runbookd::domain::notice::{Notice, NoticeEvent, Receipt};
 
 use crate::chance::Chance;
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use runbookd::config::{Sources, parse};
 use runbookd::daemon::running::plan as plan_of;
-use runbookd::domain::notice::Storm;
+use runbookd::domain::communication::Storm;
 use runbookd::engine::plan::Plan;
 
 use crate::chance::Chance;

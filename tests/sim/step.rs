@@ -7,7 +7,8 @@
 
 use runbookd::domain::Timestamp;
 use runbookd::domain::change::Change;
-use runbookd::domain::notice::{Attempt, DeliveryReason, NoticeEvent};
+use runbookd::domain::delivery::{Attempt, DeliveryReason};
+use runbookd::domain::notice::NoticeEvent;
 use runbookd::domain::scaling::ClusterFailure;
 use runbookd::engine::Engine;
 use runbookd::engine::effect::Effect;

@@ -3,8 +3,9 @@
 
 use std::sync::Arc;
 
+use runbookd::domain::delivery::Attempt;
 use runbookd::domain::name::NoticeId;
-use runbookd::domain::notice::{Attempt, Notice, NoticeEvent};
+use runbookd::domain::notice::{Notice, NoticeEvent};
 use runbookd::engine::Engine;
 use runbookd::engine::event::Event;
 

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hasher as _};
 use std::sync::Arc;
 
+use runbookd::domain::delivery::Attempt;
 use runbookd::domain::name::{ChannelName, NoticeId};
-use runbookd::domain::notice::{Attempt, Notice};
+use runbookd::domain::notice::Notice;
 use runbookd::engine::plan::Plan;
 
 use crate::bugs::Bug;

@@ -9,8 +9,8 @@ use crate::config::diagnostic::{Code, Level};
 use crate::config::suggest::suggestion;
 use crate::config::tree::Node;
 use crate::config::walk::Fields;
+use crate::domain::communication::{Communication, Storm};
 use crate::domain::name::ChannelName;
-use crate::domain::notice::{Communication, Storm};
 use crate::domain::template::{Template, TemplateError};
 
 /// The runbook's words, for installations that bring none.

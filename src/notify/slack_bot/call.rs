@@ -4,7 +4,7 @@
 use reqwest::header::AUTHORIZATION;
 use serde_json::Value;
 
-use crate::domain::notice::{Attempt, DeliveryReason};
+use crate::domain::delivery::{Attempt, DeliveryReason};
 use crate::notify::status::{Answer, exchange};
 
 /// The most of an answer that is read, in bytes: a page of a channel's history is the largest.

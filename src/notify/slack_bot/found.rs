@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::domain::notice::{Attempt, Notice};
+use crate::domain::delivery::Attempt;
+use crate::domain::notice::Notice;
 
 use super::call::Refusal;
 use super::{Delivery, EVENT_TYPE, Place};

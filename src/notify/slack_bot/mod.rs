@@ -21,7 +21,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 
 use crate::config::settings::SlackBotSettings;
-use crate::domain::notice::{Attempt, DeliveryReason, Notice, NoticeEvent, Receipt};
+use crate::domain::delivery::{Attempt, DeliveryReason};
+use crate::domain::notice::{Notice, NoticeEvent, Receipt};
 use crate::notify::LateChart;
 
 use super::render::Message;
