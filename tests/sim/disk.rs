@@ -88,10 +88,16 @@ impl Disk {
         Ok(self.image.clone())
     }
 
-    /// The image as a record reads back: what is told of a series' last round is not kept.
+    /// The image as a record reads back: a value that is no number is none.
     fn rounded(&self) -> State {
         let mut image = self.image.clone();
         image.alerts.retain(|_, series| !series.is_empty());
+        let round = |value: &mut Option<f64>| *value = value.filter(|value| value.is_finite());
+        let alerts = image.alerts.values_mut().flat_map(BTreeMap::values_mut);
+        alerts.for_each(|it| round(&mut it.alert.value));
+        let members = image.incidents.values_mut().flat_map(|incident| incident.alerts.values_mut());
+        members.for_each(|member| round(&mut member.value));
+        image.outbox.values_mut().for_each(|notice| round(&mut notice.facts.value));
         image
     }
 }

@@ -30,7 +30,7 @@ impl World {
         let Some(incident) = draws.of(&open).cloned() else { return };
         let until = self.agenda.wall().checked_add(lasts).ok();
         self.log(|| format!("{by} does {what} about {incident}"));
-        self.watch.somebody_acts(&incident, what == 6);
+        self.watch.somebody_acts(&incident, what <= 6);
         let event = match what {
             0..=3 => Event::Acknowledge { incident, by, until: None, origin: None },
             4..=5 => Event::Acknowledge { incident, by, until, origin: None },

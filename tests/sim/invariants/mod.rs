@@ -225,7 +225,7 @@ impl Watch {
         plan: &Plan,
         wall: Timestamp,
     ) -> Result<(), Broken> {
-        if node.flying.contains_key(&notice.id) {
+        if node.flying.contains_key(&notice.id) && !self.moved_lanes(node.life) {
             return Err((16, format!("{} to {} is in flight twice", notice.event, notice.channel)));
         }
         let flying = node.flying.values().filter(|channel| **channel == notice.channel).count() + 1;
@@ -266,10 +266,11 @@ impl Watch {
         }
     }
 
-    /// Somebody does something about an incident: its escalation may begin its wait anew, and it may be nobody's.
-    pub(crate) fn somebody_acts(&mut self, incident: &IncidentId, gives_back: bool) {
+    /// Somebody does something about an incident: its escalation may begin its wait anew, and whose it is
+    /// shows once that is on record.
+    pub(crate) fn somebody_acts(&mut self, incident: &IncidentId, takes_or_gives_back: bool) {
         self.chains.begin_anew(incident);
-        if gives_back {
+        if takes_or_gives_back {
             self.taken.remove(incident);
         }
     }
