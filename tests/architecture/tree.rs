@@ -30,7 +30,9 @@ impl RustFile {
 
     /// The same up to the unit tests at the end of the file.
     pub(crate) fn code_outside_tests(&self) -> impl Iterator<Item = Line<'_>> {
-        self.code().take_while(|line| line.text != "#[cfg(test)]")
+        // A file of that name is declared behind `#[cfg(test)]` by the one it tests.
+        let is_test = self.path.ends_with("/tests.rs");
+        self.code().take_while(move |line| !is_test && line.text != "#[cfg(test)]")
     }
 
     /// The module of the crate that a file below `src/` belongs to: `engine`, or `main` for `src/main.rs`.
