@@ -288,6 +288,31 @@ impl Notice {
         self.event.is_page() || self.digest.iter().flat_map(|digest| &digest.rows).any(|row| row.page)
     }
 
+    /// A notice that has not left, to those whom the channel always tells.
+    pub fn new(
+        channel: ChannelName,
+        revision: u32,
+        event: NoticeEvent,
+        facts: Facts,
+        created_at: Timestamp,
+    ) -> Self {
+        Self {
+            id: Self::id(&facts.uid, &channel, revision),
+            channel,
+            revision,
+            event,
+            facts,
+            created_at,
+            attempts: 0,
+            rest: None,
+            parked: false,
+            possibly_sent: false,
+            receipt: None,
+            recipients: Recipients::Own,
+            digest: None,
+        }
+    }
+
     /// The id of a notice: a pure function of what it tells whom.
     pub fn id(uid: &str, channel: &ChannelName, revision: u32) -> NoticeId {
         let mut hash = Fnv::default();

@@ -76,19 +76,10 @@ impl Engine {
         let digest = Digest::new(name, rows.into_values().map(|(row, _)| row).collect(), span);
         facts.severity = digest.severity();
         self.post(Notice {
-            id: Notice::id(&facts.uid, channel, 0),
-            channel: channel.clone(),
-            revision: 0,
-            event: NoticeEvent::Digest,
-            facts,
-            created_at: now,
-            attempts: 0,
-            rest: None,
-            parked: false,
             possibly_sent,
-            receipt: None,
             recipients,
             digest: Some(Box::new(digest)),
+            ..Notice::new(channel.clone(), 0, NoticeEvent::Digest, facts, now)
         });
     }
 
@@ -119,20 +110,10 @@ impl Engine {
         now: Timestamp,
     ) {
         let Some(facts) = self.facts(incident, None, now) else { return };
+        let facts = Facts { pages: told.pages, opened_revision: told.first, ..facts };
         self.post(Notice {
-            id: Notice::id(&facts.uid, &digest.channel, revision),
-            channel: digest.channel.clone(),
-            revision,
-            event,
-            facts: Facts { pages: told.pages, opened_revision: told.first, ..facts },
-            created_at: digest.created_at,
-            attempts: 0,
-            rest: None,
-            parked: false,
-            possibly_sent: false,
-            receipt: None,
             recipients: told.recipients.clone(),
-            digest: None,
+            ..Notice::new(digest.channel.clone(), revision, event, facts, digest.created_at)
         });
     }
 }

@@ -6,7 +6,7 @@ use crate::domain::alert::has_passed;
 use crate::domain::incident::IncidentState;
 use crate::domain::labels::Labels;
 use crate::domain::name::ChannelName;
-use crate::domain::notice::{Facts, Notice, NoticeEvent, Recipients};
+use crate::domain::notice::{Facts, Notice, NoticeEvent};
 use crate::domain::quantity::Unit;
 use crate::domain::rest::Rest;
 use crate::domain::severity::Severity;
@@ -34,21 +34,7 @@ impl Engine {
         self.beaten = Some(Rest::of(every, now));
         let uid = format!("heartbeat/{}", now.as_nanosecond());
         let facts = facts(&uid, now);
-        self.post(Notice {
-            id: Notice::id(&uid, &channel, 0),
-            channel,
-            revision: 0,
-            event: NoticeEvent::Heartbeat,
-            facts,
-            created_at: now,
-            attempts: 0,
-            rest: None,
-            parked: false,
-            possibly_sent: false,
-            receipt: None,
-            recipients: Recipients::Own,
-            digest: None,
-        });
+        self.post(Notice::new(channel, 0, NoticeEvent::Heartbeat, facts, now));
     }
 
     /// Whether rounds are answered and pages leave.

@@ -168,20 +168,10 @@ impl Engine {
             told.first = revision;
         }
         told.open = *event != NoticeEvent::Resolved;
+        let facts = Facts { pages: told.pages, opened_revision: told.first, ..facts.clone() };
         let notice = Notice {
-            id: Notice::id(&incident.uid, channel, revision),
-            channel: channel.clone(),
-            revision,
-            event: event.clone(),
-            facts: Facts { pages: told.pages, opened_revision: told.first, ..facts.clone() },
-            created_at: now,
-            attempts: 0,
-            rest: None,
-            parked: false,
-            possibly_sent: false,
-            receipt: None,
             recipients: if escalates { recipients.clone() } else { told.recipients.clone() },
-            digest: None,
+            ..Notice::new(channel.clone(), revision, event.clone(), facts, now)
         };
         incident.note(
             now,
