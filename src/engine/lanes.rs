@@ -102,7 +102,10 @@ impl Lanes {
         outbox: &BTreeMap<NoticeId, Notice>,
     ) {
         for (channel, pipe) in &mut self.pipes {
-            let policy = policies.get(channel).copied().unwrap_or_default();
+            // A channel that is gone keeps its lanes for what is in flight, and joins nothing: a digest to it would be
+            // refused, taken apart and joined again.
+            let gone = LanePolicy { digests: false, ..pipe.policy };
+            let policy = policies.get(channel).copied().unwrap_or(gone);
             let lanes = usize::try_from(policy.lanes.max(1)).unwrap_or(1);
             if pipe.lanes.len() != lanes {
                 let old = std::mem::take(&mut pipe.lanes);
