@@ -77,6 +77,7 @@ impl Engine {
         match attempt {
             Attempt::Accepted { receipt } => {
                 self.channel_worked(&notice.channel);
+                self.try_parked(&notice.channel, now);
                 self.arrived(&notice, receipt, now);
             }
             // Nothing was said to the channel, so nobody knows whether it works.
@@ -151,6 +152,7 @@ impl Engine {
         let jitter = jitter(&notice);
         notice.rest = Some(Rest::of(backoff(notice.attempts, retry_after, jitter), now));
         notice.attempts = notice.attempts.saturating_add(1);
+        notice.parked = false;
         notice.possibly_sent |= matches!(
             reason,
             DeliveryReason::TimedOut | DeliveryReason::Unreachable | DeliveryReason::ServerError
@@ -285,17 +287,32 @@ impl Engine {
         self.dirty.incidents.insert(id.clone());
     }
 
-    /// What waits for a mend is tried at once: a new configuration may be it.
+    /// What waits for a mend is tried at once: a new configuration may be it, and so may what a restart found.
     pub(super) fn unpark(&mut self) {
         let parked = self.state.outbox.values().filter(|notice| notice.parked);
         let parked: Vec<NoticeId> = parked.map(|notice| notice.id.clone()).collect();
+        self.unpark_these(parked);
+    }
+
+    /// A channel that refused accepts again: what waits for that is tried, each notice at most once in the time that a
+    /// first refusal waits.
+    fn try_parked(&mut self, channel: &ChannelName, now: Timestamp) {
+        let rested = |id: &&NoticeId| {
+            let rest = self.state.outbox.get(*id).and_then(|notice| notice.rest);
+            rest.is_some_and(|rest| Rest::of(PARKED_FOR, rest.since).is_over(now))
+        };
+        let parked: Vec<NoticeId> = self.lanes.parked(channel).filter(rested).cloned().collect();
+        self.unpark_these(parked);
+    }
+
+    fn unpark_these(&mut self, parked: Vec<NoticeId>) {
         for id in parked {
             let Some(notice) = self.state.outbox.get_mut(&id) else { continue };
             if self.lanes.is_in_flight(&notice.channel, &id) {
                 continue;
             }
+            // Still parked: refused once more it is no news.
             notice.rest = None;
-            notice.parked = false;
             let notice = notice.clone();
             self.lanes.moved(&notice);
             self.dirty.notices.insert(id);
@@ -402,6 +419,7 @@ impl Engine {
         for notice in self.state.outbox.values_mut() {
             notice.possibly_sent |= notice.attempts > 0 || firsts.contains(&notice.id);
         }
+        self.unpark();
     }
 }
 

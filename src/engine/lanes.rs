@@ -54,6 +54,8 @@ struct Pipe {
     barrier: Option<NoticeId>,
     /// Escalations that have not left the outbox: they are not kept back for the next digest.
     urgent: BTreeSet<NoticeId>,
+    /// What the channel refused and somebody has to mend.
+    parked: BTreeSet<NoticeId>,
 }
 
 /// All channels' lanes.
@@ -166,6 +168,9 @@ impl Lanes {
         if matches!(notice.event, NoticeEvent::Escalated { .. }) {
             pipe.urgent.insert(notice.id.clone());
         }
+        if notice.parked {
+            pipe.parked.insert(notice.id.clone());
+        }
         let queue = lane.queues.entry(incident.clone()).or_default();
         let flying = lane.in_flight.as_ref().filter(|(_, flying)| flying == incident);
         let is_later = |id: &NoticeId| {
@@ -190,6 +195,7 @@ impl Lanes {
         let Some(pipe) = self.pipes.get_mut(channel) else { return };
         pipe.failed.remove(id);
         pipe.urgent.remove(id);
+        pipe.parked.remove(id);
         if pipe.barrier.as_ref() == Some(id) {
             pipe.barrier = None;
         }
@@ -269,6 +275,11 @@ impl Lanes {
         firsts
     }
 
+    /// What waits on a channel until somebody has mended why it was refused.
+    pub(super) fn parked(&self, channel: &ChannelName) -> impl Iterator<Item = &NoticeId> {
+        self.pipes.get(channel).into_iter().flat_map(|pipe| &pipe.parked)
+    }
+
     /// How often in a row a channel failed.
     pub(super) fn failures(&self, channel: &ChannelName) -> u32 {
         self.pipes.get(channel).map_or(0, |pipe| pipe.failures)
@@ -277,6 +288,11 @@ impl Lanes {
     /// A notice's wait changed, and it is not in flight.
     pub(super) fn moved(&mut self, notice: &Notice) {
         let Some(pipe) = self.pipes.get_mut(&notice.channel) else { return };
+        if notice.parked {
+            pipe.parked.insert(notice.id.clone());
+        } else {
+            pipe.parked.remove(&notice.id);
+        }
         let slot = pipe.slot(&notice.facts.uid);
         let (Some(lane), Some(was)) = (pipe.lanes.get_mut(slot), self.places.get(&notice.id)) else { return };
         lane.heads.remove(was);
