@@ -141,6 +141,15 @@ impl Engine {
         }
     }
 
+    /// A page to a channel will not be tried on, and may have arrived: whoever may have heard has to hear the end.
+    pub(super) fn perhaps_heard(&mut self, id: &IncidentId, channel: &ChannelName) {
+        let told = self.state.incidents.get_mut(id).and_then(|it| it.told.get_mut(channel));
+        if let Some(told) = told.filter(|told| told.heard != Heard::Open) {
+            told.heard = Heard::Perhaps;
+            self.dirty.incidents.insert(id.clone());
+        }
+    }
+
     fn failed(
         &mut self,
         mut notice: Notice,
@@ -215,11 +224,14 @@ impl Engine {
         for incident in &pages {
             is_lost |= !self.fail_over(incident, &notice.channel, now);
         }
-        if notice.digest.is_some() {
+        if let Some(digest) = &notice.digest {
             self.note_failure(&notice, reason, detail, is_lost, now);
+            for row in digest.rows.iter().filter(|row| row.page && notice.possibly_sent) {
+                self.perhaps_heard(&row.incident, &notice.channel);
+            }
             let heard = |engine: &Self, row: &DigestRow| {
                 let told = engine.told(&row.incident, &notice.channel);
-                notice.possibly_sent || told.is_some_and(|told| told.heard == Heard::Open)
+                told.is_some_and(|told| matches!(told.heard, Heard::Open | Heard::Perhaps))
             };
             let rows = notice.digest.iter().flat_map(|digest| &digest.rows);
             let owed: BTreeSet<IncidentId> = rows
@@ -264,12 +276,12 @@ impl Engine {
     fn unheard(&mut self, id: &IncidentId, uid: &str, refused: &Notice) {
         let channel = &refused.channel;
         let Some(told) = self.told(id, channel) else { return };
-        if told.heard == Heard::Open {
+        if matches!(told.heard, Heard::Open | Heard::Perhaps) {
             return;
         }
         if refused.possibly_sent {
             // What is refused after it does not take that back.
-            self.heard(id, channel, false);
+            self.perhaps_heard(id, channel);
             return;
         }
         for waiting in self.lanes.waiting(channel, uid).into_iter().filter(|it| *it != refused.id) {
@@ -327,11 +339,18 @@ impl Engine {
         let configured =
             |rung: &&ChannelName| (channels.is_empty() || channels.contains_key(*rung)) && *rung != lost;
         let rungs: Vec<ChannelName> = below.iter().filter(configured).cloned().collect();
-        if let Some(rung) = rungs.iter().find(|rung| self.told(incident, rung).is_none()) {
-            return self.pass_on(incident, lost, rung, now);
+        let told = |channel: &ChannelName| self.told(incident, channel);
+        match self.state.incidents.get(incident) {
+            None => true,
+            // Once it is over nobody need be woken for it, but somebody has to have heard.
+            Some(known) if !known.state.is_active() => {
+                known.told.iter().any(|(channel, told)| channel != lost && told.pages > 0)
+            }
+            Some(_) => match rungs.iter().find(|rung| told(rung).is_none()) {
+                Some(rung) => self.pass_on(incident, lost, rung, now),
+                None => rungs.iter().any(|rung| told(rung).is_some_and(|told| told.pages > 0)),
+            },
         }
-        let over = self.state.incidents.get(incident).is_none_or(|it| !it.state.is_active());
-        over || rungs.iter().any(|rung| self.told(incident, rung).is_some_and(|told| told.pages > 0))
     }
 
     /// An escalation that its channel refuses goes to the emergency channel, which names the role: that others were

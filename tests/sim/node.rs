@@ -180,6 +180,9 @@ impl World {
             if let Err((invariant, what)) = self.watch.take(&mut node.step, event, now, self.agenda.now()) {
                 return self.fail(invariant, what);
             }
+            for report in node.step.reports() {
+                self.watch.report(&report, &mut self.marks);
+            }
         }
         self.commit();
     }
@@ -187,9 +190,6 @@ impl World {
     /// Commits what was decided, or begins to.
     fn commit(&mut self) {
         let Some(node) = &mut self.node else { return };
-        for report in node.step.reports() {
-            self.watch.report(&report, &mut self.marks);
-        }
         if self.order.bug == Some(Bug::SendsBeforeTheCommit) {
             let early = node.step.effects(Record::Kept, self.agenda.wall());
             self.hand_out(early);
