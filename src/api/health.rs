@@ -29,7 +29,7 @@ pub(super) async fn readyz(State(api): State<Api>) -> Result<&'static str, Probl
 
 pub(super) async fn metrics(State(api): State<Api>) -> Result<Response, Problem> {
     let metrics = api.metrics.clone();
-    api.core.ask(move |engine| gauge(engine, &metrics)).await?;
+    api.core.peek(move |engine| gauge(engine, &metrics)).await?;
     let text = api.metrics.encode().map_err(|error| {
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, format!("the metrics cannot be written: {error}"))
     })?;
