@@ -2,8 +2,15 @@
 //! have files of their own; nothing here writes to any cluster.
 
 mod action;
+pub mod amounts;
+mod bounds;
+pub mod checks;
+mod demand;
+mod owner;
+mod placement;
 mod size;
 mod snapshot;
+mod surroundings;
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,8 +22,15 @@ use super::name::{QueryId, TargetId, TriggerName};
 use super::quantity::{Step, Unit};
 
 pub use action::{ActionState, HeldReason, ScalingAction};
+pub use amounts::Amounts;
+pub use bounds::{DisruptionBudget, Quota, Range, RangeOf, Scope};
+pub use checks::{Check, Checks, Headroom, Limits, OnUnknown, OtherOwner, Refusal};
+pub use demand::{ContainerDemand, InitDemand, PodDemand};
+pub use owner::{FieldOwner, PAUSED, PAUSED_REASON, Pause, Scaler, ScalerKind, Tracker, Tracking};
+pub use placement::{Node, NodeTerm, Operator, Placement, Requirement, Taint, Toleration, Unfit, Unmodelled};
 pub use size::{ContainerSize, Size, more_replicas, more_resources};
 pub use snapshot::{ClusterFailure, PodSnapshot, ResizeState, WorkloadSnapshot};
+pub use surroundings::{Known, Placed, Surroundings, Unseen};
 
 /// In which direction capacity grows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

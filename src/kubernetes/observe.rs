@@ -11,7 +11,9 @@ use super::failure::Call;
 use super::resources::{SizedContainer, has_sizes, size_of};
 use super::rollout;
 use crate::domain::name::TargetId;
-use crate::domain::scaling::{ClusterFailure, ContainerSize, PodSnapshot, ResizeState, WorkloadSnapshot};
+use crate::domain::scaling::{
+    ClusterFailure, ContainerSize, PodSnapshot, ResizeState, Surroundings, WorkloadSnapshot,
+};
 
 impl Cluster {
     /// Looks at a workload of any kind that has a `scale` subresource.
@@ -50,6 +52,7 @@ impl Cluster {
             containers: template_sizes(&workload),
             pods: pods.unwrap_or_default(),
             in_place_resize,
+            surroundings: Surroundings::default(),
         })
     }
 

@@ -8,7 +8,9 @@ use std::sync::LazyLock;
 use proptest::prelude::*;
 use runbookd::domain::labels::Labels;
 use runbookd::domain::observation::{Answer, Observation, QueryFailure, Round, Sample};
-use runbookd::domain::scaling::{ActionState, ClusterFailure, ScalingAction, Size, WorkloadSnapshot};
+use runbookd::domain::scaling::{
+    ActionState, ClusterFailure, ScalingAction, Size, Surroundings, WorkloadSnapshot,
+};
 use runbookd::engine::Engine;
 use runbookd::engine::effect::Effect;
 use runbookd::engine::event::Event;
@@ -102,6 +104,7 @@ impl World {
             containers: Vec::new(),
             pods: Vec::new(),
             in_place_resize: true,
+            surroundings: Surroundings::open(),
         };
         Self {
             engine: Engine::new(PLAN.clone(), at(0)),
