@@ -27,7 +27,9 @@ pub use announcement::Announcement;
 pub use bounds::{DisruptionBudget, Quota, Range, RangeOf, Scope};
 pub use checks::{Check, Checks, Headroom, Limits, OnUnknown, OtherOwner, Refusal};
 pub use demand::{ContainerDemand, InitDemand, PodDemand};
-pub use owner::{FieldOwner, PAUSED, PAUSED_REASON, Pause, Scaler, ScalerKind, Tracker, Tracking};
+pub use owner::{
+    FIELD_MANAGER, FieldOwner, PAUSED, PAUSED_REASON, Pause, Scaler, ScalerKind, Tracker, Tracking,
+};
 pub use placement::{Node, NodeTerm, Operator, Placement, Requirement, Taint, Toleration, Unfit, Unmodelled};
 pub use policy::{AxisChoice, AxisPolicy, Budget, Policy, ScaleIn, Trigger};
 pub use reason::{

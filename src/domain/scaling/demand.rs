@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::amounts::{Amounts, limited, requested};
-use super::{ContainerSize, Placement};
+use super::{ContainerSize, Placement, Unmodelled};
 
 /// What one container asks for and may use.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -98,6 +98,13 @@ impl PodDemand {
             }
         }
         changed
+    }
+
+    /// Notes that volumes may bind it to a zone or a node.
+    pub fn has_volumes(&mut self) {
+        if !self.placement.unmodelled.contains(&Unmodelled::Volumes) {
+            self.placement.unmodelled.push(Unmodelled::Volumes);
+        }
     }
 
     /// Whether nothing of it asks for or bounds CPU or memory: the class that goes first when a node is short.

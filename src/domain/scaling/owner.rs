@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 use super::Axis;
 use crate::domain::Timestamp;
 
+/// The name under which the daemon writes fields.
+pub const FIELD_MANAGER: &str = "runbookd";
+
 /// A kind of autoscaler.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ScalerKind {
