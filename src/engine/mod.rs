@@ -11,6 +11,7 @@
 //! the effects.
 
 mod action;
+pub mod capacity;
 mod delivery;
 mod diagnosis;
 mod digest;
@@ -32,6 +33,7 @@ mod scaling;
 mod sight;
 pub mod state;
 mod suppress;
+pub mod tenant;
 mod trouble;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -79,6 +81,7 @@ pub struct Engine {
     beaten: Option<Rest>,
     diagnoses: BTreeSet<(IncidentId, usize)>,
     suppressor: Suppressor,
+    capacity: capacity::CapacityState,
     dirty: Dirty,
     effects: Vec<Effect>,
     reports: Vec<Report>,
@@ -106,6 +109,7 @@ impl Engine {
             beaten: None,
             diagnoses: BTreeSet::new(),
             suppressor: Suppressor::default(),
+            capacity: capacity::CapacityState::default(),
             dirty: Dirty::default(),
             effects: Vec::new(),
             reports: Vec::new(),
@@ -146,6 +150,8 @@ impl Engine {
                 self.diagnosed(&incident, step, asked_at, *finding, now);
             }
             Event::TargetSeen { target, seen } => self.target_seen(&target, seen, now),
+            Event::History { of, seen } => self.history(of, seen),
+            Event::Looked(looks) => self.looked(*looks),
             Event::Written { action, outcome } => self.written(&action, outcome, now),
         }
         self.publish(now);
@@ -184,6 +190,7 @@ impl Engine {
         self.end_troubles(now);
         self.beat(now);
         self.evaluate_scaling(now);
+        self.evaluate_capacity(now);
     }
 }
 
