@@ -2,6 +2,7 @@
 //! what; asks the core for everything it shows.
 
 pub mod callbacks;
+mod capacity;
 pub mod chart;
 mod configuration;
 mod guard;
@@ -11,6 +12,7 @@ mod page;
 mod problem;
 mod scaling;
 mod silences;
+mod tenants;
 mod view;
 
 use std::net::SocketAddr;
@@ -88,6 +90,9 @@ impl Api {
             .route("/api/runbookd/v1/silences", get(silences::list).post(silences::put))
             .route("/api/runbookd/v1/silences/{id}", get(silences::one).delete(silences::expire))
             .route("/api/runbookd/v1/scaling", get(scaling::targets))
+            .route("/api/runbookd/v1/capacity", get(capacity::capacity))
+            .route("/api/runbookd/v1/tenants", get(tenants::list))
+            .route("/api/runbookd/v1/tenants/{id}", get(tenants::one))
             .route("/api/runbookd/v1/config", get(configuration::status))
             .route("/api/runbookd/v1/config/reload", post(configuration::reload))
             .layer(RequestBodyLimitLayer::new(LARGEST_BODY))

@@ -72,6 +72,15 @@ impl Engine {
         }
     }
 
+    /// Whether one of them cannot be seen.
+    pub(super) fn has_unseen_sharer(&self, target: &Target) -> bool {
+        let (Some(policy), Some(shared)) = (&self.plan.rules.policy, &target.connections) else {
+            return false;
+        };
+        sharers(policy, target, shared)
+            .any(|(other, _)| self.targets.get(&other.id).is_some_and(|state| state.unseen))
+    }
+
     /// The replicas that another target has or is about to have, where that was seen lately.
     fn replicas_of(&self, target: &Target, now: Timestamp) -> Option<u32> {
         let seen = self.targets.get(&target.id)?.seen?;
