@@ -102,9 +102,11 @@ impl Engine {
 
     /// Whether a model counts the tenants of a service.
     fn has_floor(&self, service: &str) -> bool {
+        let targets = self.plan.rules.policy.iter().flat_map(|policy| &policy.targets);
+        let is_alone = targets.map(|target| &target.service).all(|other| **other == *service);
         let models = self.plan.rules.resource_requirements.iter().flat_map(|it| &it.models);
         let mut models = models.filter(|model| model.tenants.is_some());
-        models.any(|model| model.service.as_deref().is_none_or(|named| named == service))
+        models.any(|model| model.service.as_deref().map_or(is_alone, |named| named == service))
     }
 
     /// Whether a window of the schedule asks for more replicas than the target was last seen to have.
