@@ -12,7 +12,7 @@ use crate::domain::scaling::{
 use super::Engine;
 
 /// How old a look at who shares may be.
-const SHARER_SEEN_WITHIN: Duration = Duration::from_secs(5 * 60);
+const SHARER_SEEN_WITHIN: Duration = Duration::from_secs(60);
 
 /// Below this a difference of cores is the binary fraction's.
 const NOISE: f64 = 1e-9;
