@@ -12,6 +12,7 @@ mod page;
 mod problem;
 mod scaling;
 mod silences;
+mod target;
 mod tenants;
 mod view;
 
@@ -90,6 +91,8 @@ impl Api {
             .route("/api/runbookd/v1/silences", get(silences::list).post(silences::put))
             .route("/api/runbookd/v1/silences/{id}", get(silences::one).delete(silences::expire))
             .route("/api/runbookd/v1/scaling", get(scaling::targets))
+            .route("/api/runbookd/v1/scaling/{namespace}/{kind}/{name}/pause", post(scaling::pause))
+            .route("/api/runbookd/v1/scaling/{namespace}/{kind}/{name}/resume", post(scaling::resume))
             .route("/api/runbookd/v1/capacity", get(capacity::capacity))
             .route("/api/runbookd/v1/tenants", get(tenants::list))
             .route("/api/runbookd/v1/tenants/{id}", get(tenants::one))
