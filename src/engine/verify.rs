@@ -33,8 +33,8 @@ impl Engine {
             self.fail(action, FailedReason::Replaced, None, now);
             return;
         }
-        if let Some(by) = undone(snapshot, &action) {
-            self.fail(action, FailedReason::Undone, by, now);
+        if let Some(undone) = undone(snapshot, &action) {
+            self.fail(action, FailedReason::Undone, undone.by, now);
             return;
         }
         if matches!(action.state, ActionState::Applied { .. }) {
@@ -183,8 +183,13 @@ fn is_infeasible(snapshot: &WorkloadSnapshot, action: &ScalingAction) -> bool {
         && snapshot.pods.iter().any(|pod| pod.resize == ResizeState::Infeasible)
 }
 
+/// That somebody took a step back, and who, where that is known.
+pub(super) struct Undone {
+    pub(super) by: Option<Arc<str>>,
+}
+
 /// Whether somebody took a written step back, and who wrote the size that is there.
-fn undone(snapshot: &WorkloadSnapshot, action: &ScalingAction) -> Option<Option<Arc<str>>> {
+fn undone(snapshot: &WorkloadSnapshot, action: &ScalingAction) -> Option<Undone> {
     let Size::Replicas(to) = action.to else { return None };
     let is_back = match action.course.direction {
         Direction::Out => snapshot.replicas < to,
@@ -192,7 +197,7 @@ fn undone(snapshot: &WorkloadSnapshot, action: &ScalingAction) -> Option<Option<
     };
     // Where another autoscaler's least was raised, it has to follow first.
     let awaited = action.course.raise.is_some() && matches!(action.state, ActionState::Applied { .. });
-    (is_back && !awaited).then(|| writer_of_replicas(snapshot))
+    (is_back && !awaited).then(|| Undone { by: writer_of_replicas(snapshot) })
 }
 
 /// Who wrote the number of replicas last, where that is known and not the daemon.
