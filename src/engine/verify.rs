@@ -100,6 +100,8 @@ impl Engine {
         } else if snapshot.uid != action.uid {
             let text = "not scaled: the workload was replaced by another of its name";
             self.refuse(action, ClusterFailure::NotFound, text, now);
+        } else if now < action.ready_by && self.paused(&action.target, now).is_some() {
+            // Nothing is written for whoever asked for rest; the deadline goes on.
         } else if now < action.ready_by {
             // The same write again: if the first one happened after all, the version no longer fits.
             self.write(action);
