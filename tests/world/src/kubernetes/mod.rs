@@ -33,6 +33,7 @@ mod quota;
 mod resize;
 mod router;
 mod scale;
+mod scheduler;
 mod seed;
 mod selector;
 mod status;
