@@ -196,6 +196,19 @@ fn allowed(seen: &WorkloadSnapshot, most: u32, of: &[Check]) -> u32 {
     (1..=most).find(refused).unwrap_or(most + 1) - 1
 }
 
+/// What a disagreement is about.
+fn told(kubernetes: &Kubernetes, kinds: &[&str]) -> String {
+    let all =
+        kubernetes.objects().into_iter().filter(|object| kinds.iter().any(|kind| object["kind"] == *kind));
+    all.map(|object| {
+        format!(
+            "\n{} {}: {} {}",
+            object["kind"], object["metadata"]["name"], object["spec"], object["status"]
+        )
+    })
+    .collect()
+}
+
 fn pods(kubernetes: &Kubernetes, total: u32) -> Vec<Value> {
     let names = kubernetes.workload("shop", "web").map(|size| size.pods).unwrap_or_default();
     let pods = names.iter().filter_map(|pod| kubernetes.object("Pod", "shop", &pod.name));
@@ -259,7 +272,7 @@ async fn what_fits_is_what_the_scheduler_places() {
         kubernetes.until(SOON, tried).await.unwrap();
         let placed =
             pods(&kubernetes, asked).iter().filter(|pod| pod["spec"]["nodeName"].is_string()).count();
-        assert_eq!(placed, fits as usize, "seed {seed}");
+        assert_eq!(placed, fits as usize, "seed {seed}: {}", told(&kubernetes, &["Node", "Pod"]));
         if fits == 0 {
             none += 1
         } else {
@@ -359,7 +372,9 @@ async fn what_quotas_and_limit_ranges_allow_is_what_the_admission_takes() {
             has_failed || pods(k, asked).len() == asked as usize
         };
         kubernetes.until(SOON, tried).await.unwrap();
-        assert_eq!(pods(&kubernetes, asked).len(), (before + more) as usize, "seed {seed}");
+        let made = pods(&kubernetes, asked).len();
+        let told = told(&kubernetes, &["ResourceQuota", "LimitRange", "Deployment"]);
+        assert_eq!(made, (before + more) as usize, "seed {seed}: {told}");
         if more == 0 {
             none += 1
         } else {

@@ -124,6 +124,17 @@ impl Kubernetes {
         })
     }
 
+    /// All objects as stored.
+    pub fn objects(&self) -> Vec<Value> {
+        self.cluster.with(|state| {
+            let kinds = state.kinds.clone();
+            let of = |kind: &Kind| {
+                state.store.list(kind, "").map(|(_, object)| (**object).clone()).collect::<Vec<_>>()
+            };
+            kinds.iter().flat_map(of).collect()
+        })
+    }
+
     /// Deletes an object with all that it controls; tells whether there was one.
     pub fn delete(&self, kind: &str, namespace: &str, name: &str) -> bool {
         self.cluster.with(|state| {
