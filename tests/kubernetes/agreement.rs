@@ -200,13 +200,11 @@ fn allowed(seen: &WorkloadSnapshot, most: u32, of: &[Check]) -> u32 {
 fn told(kubernetes: &Kubernetes, kinds: &[&str]) -> String {
     let all =
         kubernetes.objects().into_iter().filter(|object| kinds.iter().any(|kind| object["kind"] == *kind));
-    all.map(|object| {
-        format!(
-            "\n{} {}: {} {}",
-            object["kind"], object["metadata"]["name"], object["spec"], object["status"]
-        )
-    })
-    .collect()
+    let lines = all.map(|object| {
+        let (kind, name) = (&object["kind"], &object["metadata"]["name"]);
+        format!("{kind} {name}: {} {}", object["spec"], object["status"])
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 fn pods(kubernetes: &Kubernetes, total: u32) -> Vec<Value> {
@@ -274,9 +272,9 @@ async fn what_fits_is_what_the_scheduler_places() {
             pods(&kubernetes, asked).iter().filter(|pod| pod["spec"]["nodeName"].is_string()).count();
         assert_eq!(placed, fits as usize, "seed {seed}: {}", told(&kubernetes, &["Node", "Pod"]));
         if fits == 0 {
-            none += 1
+            none += 1;
         } else {
-            some += 1
+            some += 1;
         }
         kubernetes.shutdown().await;
     }
@@ -376,9 +374,9 @@ async fn what_quotas_and_limit_ranges_allow_is_what_the_admission_takes() {
         let told = told(&kubernetes, &["ResourceQuota", "LimitRange", "Deployment"]);
         assert_eq!(made, (before + more) as usize, "seed {seed}: {told}");
         if more == 0 {
-            none += 1
+            none += 1;
         } else {
-            some += 1
+            some += 1;
         }
         kubernetes.shutdown().await;
     }

@@ -11,9 +11,9 @@ use runbookd::domain::scaling::{
 use runbookd::kubernetes::{Cluster, Line};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
-use world::kubernetes::Kubernetes;
+use world::kubernetes::{Fault, FaultRule, Kubernetes};
 
-use super::{SOON, checkout, deployment, patches, replicas, shop, target, wanted_replicas};
+use super::{SOON, checkout, connect, deployment, patches, replicas, shop, target, wanted_replicas};
 
 /// A cluster whose surroundings are followed until this is dropped.
 struct Watched {
@@ -50,7 +50,7 @@ impl Watched {
                 tokio::task::yield_now().await;
             }
         };
-        tokio::time::timeout(SOON, looking).await.expect("seen in time")
+        tokio::time::timeout(SOON, looking).await.unwrap()
     }
 
     fn asked(&self, verb: &str, resource: &str) -> usize {
@@ -251,4 +251,54 @@ async fn other_owners_are_seen_and_met_as_the_policy_says() {
     assert_eq!(seen.surroundings.tracking.as_ref().unwrap().by, Tracker::ArgoCd);
     let checks = step(&seen, 5, &Limits::default());
     assert_eq!((checks.refused.len(), checks.warned.len()), (0, 1), "nobody states the number");
+}
+
+#[tokio::test]
+async fn a_watch_that_ends_or_loses_its_history_goes_on() {
+    let w = Watched::new().await;
+    w.look().await;
+    let bind = |name: &str| {
+        let container = json!({"name": "a", "image": "a:1", "resources": {"requests": {"cpu": "1"}}});
+        json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": "other"},
+               "spec": {"nodeName": "node-1", "containers": [container]}})
+    };
+    let free = |seen: &WorkloadSnapshot| -> i64 {
+        seen.surroundings.nodes.get().unwrap().iter().map(|node| node.free.get("cpu")).sum()
+    };
+    w.kubernetes.end_watches();
+    w.kubernetes.apply(bind("one")).unwrap();
+    w.until(|seen| free(seen) == 13_500).await;
+    w.kubernetes.fault(FaultRule::new(Fault::Status { code: 503, retry_after: None }).verb("watch").times(4));
+    w.kubernetes.end_watches();
+    w.kubernetes.apply(bind("two")).unwrap();
+    w.kubernetes.compact();
+    w.until(|seen| free(seen) == 12_500).await;
+    w.kubernetes.delete("Pod", "other", "one");
+    w.kubernetes.delete("Node", "", "node-2");
+    w.until(|seen| seen.surroundings.nodes.get().unwrap().len() == 1).await;
+}
+
+#[tokio::test]
+async fn a_thousand_targets_are_looked_at_with_one_list_and_one_watch() {
+    world::install_crypto();
+    let kubernetes = Kubernetes::start().await.unwrap();
+    let names: Vec<String> = (0..1000).map(|n| format!("svc-{n}")).collect();
+    for name in &names {
+        kubernetes.deployment("shop", name, 0, 0.1, 1 << 20);
+    }
+    let cluster = connect(&kubernetes);
+    let watch = tokio::spawn(cluster.watch());
+    let w = Watched { kubernetes, cluster, watch };
+    for _ in 0..3 {
+        let looks = names.iter().map(|name| {
+            let (cluster, target) = (&w.cluster, target("Deployment", name));
+            async move { cluster.look(&target).await.map(|seen| seen.replicas) }
+        });
+        let seen = futures::future::join_all(looks).await;
+        assert!(seen.into_iter().all(|replicas| replicas == Ok(0)));
+    }
+    let calls = w.kubernetes.journal();
+    let calls: Vec<_> = calls.iter().map(|call| format!("{} {}", call.verb, call.path)).collect();
+    assert!(calls.len() < 40, "{} calls for 3000 looks: {:?}", calls.len(), &calls[..40]);
+    assert_eq!(w.asked("get", "deployments"), 0);
 }
