@@ -12,10 +12,9 @@ use reqwest::header::{HeaderValue, USER_AGENT};
 use tokio::time::Instant;
 
 use super::failure::{Call, classify};
-use crate::domain::scaling::ClusterFailure;
-
-/// Who owns the fields that the daemon writes.
-pub const FIELD_MANAGER: &str = "runbookd";
+use super::sight::Sight;
+use crate::domain::name::TargetId;
+use crate::domain::scaling::{ClusterFailure, FIELD_MANAGER};
 
 /// How long one call may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -40,6 +39,9 @@ pub struct Cluster {
     pub(super) client: Client,
     timeout: Duration,
     known: Arc<Mutex<Known>>,
+    /// Held by who asks what the server offers: a thousand looks at once ask it once.
+    discovering: Arc<tokio::sync::Mutex<()>>,
+    pub(super) sight: Arc<Sight>,
 }
 
 /// What the server was found to offer.
@@ -47,6 +49,10 @@ pub struct Cluster {
 struct Known {
     kinds: HashMap<Arc<str>, ApiResource>,
     resize: Option<(bool, Instant)>,
+    /// Whether objects of a kind that own workloads can be scaled themselves.
+    owners: HashMap<String, bool>,
+    /// Where each target was found.
+    places: HashMap<TargetId, TargetId>,
 }
 
 impl Cluster {
@@ -64,7 +70,13 @@ impl Cluster {
         config.connect_timeout = Some(TIMEOUT / 2);
         config.headers.push((USER_AGENT, HeaderValue::from_static(FIELD_MANAGER)));
         let client = Client::try_from(config).map_err(ClusterError::Setup)?;
-        Ok(Self { client, timeout: TIMEOUT, known: Arc::default() })
+        Ok(Self {
+            client,
+            timeout: TIMEOUT,
+            known: Arc::default(),
+            discovering: Arc::default(),
+            sight: Arc::default(),
+        })
     }
 
     /// The same cluster with another limit for each call.
@@ -97,9 +109,11 @@ impl Cluster {
     /// Whether pods can be resized in place: whether the server lists `pods/resize` (Kubernetes 1.33+, unless it was
     /// switched off), or where its lists may not be read, its version.
     pub(super) async fn offers_resize(&self) -> Result<bool, ClusterFailure> {
-        if let Some((offers, asked)) = self.known(|known| known.resize)
-            && (offers || asked.elapsed() < ASK_AGAIN_AFTER)
-        {
+        if let Some(offers) = self.known_resize() {
+            return Ok(offers);
+        }
+        let _one = self.discover().await;
+        if let Some(offers) = self.known_resize() {
             return Ok(offers);
         }
         let offers = match self.call(Call::Read, self.client.list_core_api_resources("v1")).await {
@@ -114,6 +128,16 @@ impl Cluster {
         Ok(offers)
     }
 
+    /// Waits for its turn to ask what the server offers. What was learnt in between is known then.
+    pub(super) async fn discover(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.discovering.lock().await
+    }
+
+    fn known_resize(&self) -> Option<bool> {
+        let (offers, asked) = self.known(|known| known.resize)?;
+        (offers || asked.elapsed() < ASK_AGAIN_AFTER).then_some(offers)
+    }
+
     pub(super) fn known_kind(&self, kind: &str) -> Option<ApiResource> {
         self.known(|known| known.kinds.get(kind).cloned())
     }
@@ -123,6 +147,22 @@ impl Cluster {
             Some(resource) => drop(known.kinds.insert(kind.into(), resource.clone())),
             None => drop(known.kinds.remove(kind)),
         });
+    }
+
+    pub(super) fn known_owner(&self, kind: &str) -> Option<bool> {
+        self.known(|known| known.owners.get(kind).copied())
+    }
+
+    pub(super) fn remember_owner(&self, kind: &str, is_scalable: bool) {
+        self.known(|known| known.owners.insert(kind.to_owned(), is_scalable));
+    }
+
+    pub(super) fn known_place(&self, target: &TargetId) -> Option<TargetId> {
+        self.known(|known| known.places.get(target).cloned())
+    }
+
+    pub(super) fn remember_place(&self, target: &TargetId, at: &TargetId) {
+        self.known(|known| known.places.insert(target.clone(), at.clone()));
     }
 
     fn known<T>(&self, work: impl FnOnce(&mut Known) -> T) -> T {

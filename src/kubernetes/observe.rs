@@ -2,54 +2,61 @@
 
 use k8s_openapi::api::autoscaling::v1::Scale;
 use k8s_openapi::api::core::v1::{Pod, PodCondition};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::api::{Api, ListParams};
-use kube::core::{ApiResource, DynamicObject};
+use kube::core::{ApiResource, DynamicObject, Selector};
 use serde_json::Value;
 
 use super::client::Cluster;
 use super::failure::Call;
+use super::find::Found;
+use super::occupancy::HeldPod;
 use super::resources::{SizedContainer, has_sizes, size_of};
 use super::rollout;
 use crate::domain::name::TargetId;
-use crate::domain::scaling::{ClusterFailure, ContainerSize, PodSnapshot, ResizeState, WorkloadSnapshot};
+use crate::domain::scaling::{
+    ClusterFailure, ContainerSize, Known, Placed, PodSnapshot, ResizeState, Unseen, WorkloadSnapshot,
+};
 
 impl Cluster {
-    /// Looks at a workload of any kind that has a `scale` subresource.
+    /// Looks at a workload of any kind that has a `scale` subresource; at its owner's, where one that can be scaled made
+    /// it and would undo what is written to it.
     ///
-    /// The version it carries is the one read first, so that a change made while looking makes a later write fail.
-    /// Ready replicas are counted from the pods where the workload has a selector.
+    /// Workloads, pods and what surrounds them are read from the watches where those run and can be trusted, and from the
+    /// API server otherwise: never from before the daemon's own last write. The version it carries is the one read first,
+    /// so that a change made while looking makes a later write fail. Ready replicas are counted from the pods where the
+    /// workload has a selector.
     pub async fn look(&self, target: &TargetId) -> Result<WorkloadSnapshot, ClusterFailure> {
-        let kind = self.kind(&target.kind).await?;
-        let workloads = self.workloads(&kind, target);
-        let scale = self.scale(&workloads, target).await?;
-        let (workload, pods, in_place_resize) = tokio::try_join!(
-            self.call(Call::Read, workloads.get(&target.name)),
-            self.pods(target, &kind, &scale),
-            self.offers_resize(),
-        )?;
-        if is_owned_replica_set(&kind, &workload) {
-            return Err(ClusterFailure::NotScalable);
-        }
-        let replicas = wanted(&scale);
+        self.sight.begun().await;
+        let Found { at, kind, workload } = self.find(target).await?;
+        let (scale, in_place_resize) =
+            tokio::try_join!(self.scale_of(&at, &kind, &workload), self.offers_resize())?;
+        let pods = self.pods(&at, &kind, &workload, &scale).await?;
+        let placed = match &pods {
+            Some(pods) => Known::Seen(pods.iter().map(Placed::from).collect()),
+            None => Known::Unseen(Unseen::Unreadable),
+        };
+        let surroundings = self.sight.around(&at, &kind, &workload, placed, scale.replicas);
         let ready = match &pods {
-            Some(pods) => pods.iter().filter(|pod| pod.ready).count(),
+            Some(pods) => pods.iter().filter(|pod| pod.snapshot.ready).count(),
             None => count(workload.data.pointer("/status/readyReplicas")),
         };
         Ok(WorkloadSnapshot {
             target: target.clone(),
             uid: workload.metadata.uid.as_deref().unwrap_or_default().into(),
-            resource_version: scale.metadata.resource_version.unwrap_or_default().into(),
-            replicas,
+            resource_version: workload.metadata.resource_version.as_deref().unwrap_or_default().into(),
+            replicas: scale.replicas,
             ready_replicas: u32::try_from(ready).unwrap_or(u32::MAX),
             rollout_in_progress: rollout::in_progress(
                 &kind.kind,
                 workload.metadata.generation,
                 &workload.data,
-                replicas,
+                scale.replicas,
             ),
             containers: template_sizes(&workload),
-            pods: pods.unwrap_or_default(),
+            pods: pods.into_iter().flatten().map(|pod| pod.snapshot).collect(),
             in_place_resize,
+            surroundings,
         })
     }
 
@@ -57,44 +64,78 @@ impl Cluster {
         Api::namespaced_with(self.client.clone(), &target.namespace, kind)
     }
 
-    /// The workload's scale; an object without one is `NotScalable`, as opposed to one that is not there.
-    pub(super) async fn scale(
+    /// How far a workload is scaled and which pods are its own. The built-in kinds say so themselves; others by their
+    /// scale, and one without is `NotScalable`.
+    pub(super) async fn scale_of(
         &self,
-        workloads: &Api<DynamicObject>,
-        target: &TargetId,
-    ) -> Result<Scale, ClusterFailure> {
-        match self.call(Call::Read, workloads.get_scale(&target.name)).await {
-            Err(ClusterFailure::NotFound) => {
-                // A kind whose definition was replaced is looked for again next time.
-                self.remember_kind(&target.kind, None);
-                match self.call(Call::Read, workloads.get(&target.name)).await {
-                    Ok(_) => Err(ClusterFailure::NotScalable),
-                    Err(failure) => Err(failure),
-                }
-            }
-            other => other,
+        at: &TargetId,
+        kind: &ApiResource,
+        workload: &DynamicObject,
+    ) -> Result<Scaled, ClusterFailure> {
+        if kind.group == "apps" {
+            let replicas = workload.data.pointer("/spec/replicas").and_then(Value::as_u64).unwrap_or(1);
+            let selector = workload.data.pointer("/spec/selector");
+            let selector =
+                selector.and_then(|read| serde_json::from_value::<LabelSelector>(read.clone()).ok());
+            let selector = selector.and_then(|read| Selector::try_from(read).ok());
+            let replicas = u32::try_from(replicas).unwrap_or(u32::MAX);
+            return Ok(Scaled { replicas, selector: selector.map(Selecting::Parsed) });
         }
+        let scale = match self.call(Call::Read, self.workloads(kind, at).get_scale(&at.name)).await {
+            Ok(scale) => scale,
+            Err(ClusterFailure::NotFound) => {
+                // The workload is there. A kind whose definition was replaced is looked for again next time.
+                self.remember_kind(&at.kind, None);
+                return Err(ClusterFailure::NotScalable);
+            }
+            Err(failure) => return Err(failure),
+        };
+        let selector = scale.status.as_ref().and_then(|status| status.selector.clone());
+        Ok(Scaled { replicas: wanted(&scale), selector: selector.map(Selecting::Spelled) })
     }
 
     /// The pods that are the workload's and not on their way out; none where it has no selector, which would match
     /// every pod of the namespace.
     pub(super) async fn pods(
         &self,
-        target: &TargetId,
+        at: &TargetId,
         kind: &ApiResource,
-        scale: &Scale,
-    ) -> Result<Option<Vec<PodSnapshot>>, ClusterFailure> {
-        let selector =
-            scale.status.as_ref().and_then(|status| status.selector.as_deref()).unwrap_or_default();
-        if selector.is_empty() {
-            return Ok(None);
-        }
-        let pods: Api<Pod> = Api::namespaced(self.client.clone(), &target.namespace);
-        let list = self.call(Call::Read, pods.list(&ListParams::default().labels(selector))).await?;
-        let workload = scale.metadata.uid.as_deref();
-        let ours = list.items.iter().filter(|pod| is_live(pod) && belongs(pod, &kind.kind, workload));
-        Ok(Some(ours.map(snapshot).collect()))
+        workload: &DynamicObject,
+        scale: &Scaled,
+    ) -> Result<Option<Vec<HeldPod>>, ClusterFailure> {
+        let uid = workload.metadata.uid.as_deref();
+        let spelled = match &scale.selector {
+            Some(Selecting::Parsed(selector)) if !selector.selects_all() => {
+                let belongs = |owner: Option<(&str, &str)>| is_owner(owner, &kind.kind, uid);
+                if let Ok(pods) = self.sight.occupancy.pods(&at.namespace, selector, belongs) {
+                    return Ok(Some(pods));
+                }
+                selector.to_string()
+            }
+            Some(Selecting::Spelled(selector)) if !selector.is_empty() => selector.clone(),
+            _ => return Ok(None),
+        };
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), &at.namespace);
+        let list = self.call(Call::Read, pods.list(&ListParams::default().labels(&spelled))).await?;
+        let ours = list.items.iter().filter(|pod| is_live(pod) && belongs(pod, &kind.kind, uid));
+        Ok(Some(ours.map(HeldPod::read).collect()))
     }
+}
+
+/// How far a workload is scaled.
+pub(super) struct Scaled {
+    /// The replicas it should have.
+    pub(super) replicas: u32,
+    /// Which pods are its own.
+    pub(super) selector: Option<Selecting>,
+}
+
+/// A selector, as far as it is understood here.
+pub(super) enum Selecting {
+    /// It can be matched here.
+    Parsed(Selector),
+    /// It can be asked for.
+    Spelled(String),
 }
 
 /// The replicas a scale asks for; a zero is left out on the wire.
@@ -111,12 +152,6 @@ pub(super) fn template_sizes(workload: &DynamicObject) -> Vec<ContainerSize> {
     containers.iter().map(|container| size_of(&container.name, container.resources.as_ref())).collect()
 }
 
-/// A Deployment undoes whatever is written to a `ReplicaSet` of its own.
-fn is_owned_replica_set(kind: &ApiResource, workload: &DynamicObject) -> bool {
-    let owners = workload.metadata.owner_references.iter().flatten();
-    kind.kind == "ReplicaSet" && owners.into_iter().any(|owner| owner.controller == Some(true))
-}
-
 fn count(value: Option<&Value>) -> usize {
     value.and_then(Value::as_u64).and_then(|count| usize::try_from(count).ok()).unwrap_or(0)
 }
@@ -131,22 +166,33 @@ pub(super) fn is_live(pod: &Pod) -> bool {
 pub(super) fn belongs(pod: &Pod, kind: &str, workload: Option<&str>) -> bool {
     let mut owners = pod.metadata.owner_references.iter().flatten();
     let owner = owners.find(|owner| owner.controller == Some(true));
+    is_owner(owner.map(|owner| (owner.kind.as_str(), owner.uid.as_str())), kind, workload)
+}
+
+/// Whether a pod's controller, by its kind and identity, is the workload or one of its own.
+fn is_owner(owner: Option<(&str, &str)>, kind: &str, workload: Option<&str>) -> bool {
     match kind {
-        "Deployment" => owner.is_some_and(|owner| owner.kind == "ReplicaSet"),
+        "Deployment" => owner.is_some_and(|(kind, _)| kind == "ReplicaSet"),
         "StatefulSet" | "ReplicaSet" | "ReplicationController" => {
-            owner.is_some_and(|owner| Some(owner.uid.as_str()) == workload)
+            owner.is_some_and(|(_, uid)| Some(uid) == workload)
         }
         _ => true,
     }
 }
 
-fn snapshot(pod: &Pod) -> PodSnapshot {
+/// Whether a node has said of a resize that it can never be.
+pub(super) fn resize_is_infeasible(pod: &Pod) -> bool {
+    condition(pod, "PodResizePending").is_some_and(|pending| pending.reason.as_deref() == Some("Infeasible"))
+}
+
+pub(super) fn snapshot(pod: &Pod) -> PodSnapshot {
     let containers = sizes(pod);
     PodSnapshot {
         name: pod.metadata.name.clone().unwrap_or_default().into(),
         uid: pod.metadata.uid.clone().unwrap_or_default().into(),
         resource_version: pod.metadata.resource_version.clone().unwrap_or_default().into(),
         ready: is_ready(pod),
+        crashing: is_crashing(pod),
         resize: resize_state(pod, &containers),
         containers,
     }
@@ -160,6 +206,18 @@ pub(super) fn is_ready(pod: &Pod) -> bool {
 fn sizes(pod: &Pod) -> Vec<ContainerSize> {
     let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
     containers.map(|container| size_of(&container.name, container.resources.as_ref())).collect()
+}
+
+/// Whether a container keeps crashing: the kubelet waits before it starts it again.
+fn is_crashing(pod: &Pod) -> bool {
+    let status = pod.status.iter();
+    let mut all = status.flat_map(|it| {
+        it.container_statuses.iter().flatten().chain(it.init_container_statuses.iter().flatten())
+    });
+    all.any(|container| {
+        let waiting = container.state.as_ref().and_then(|state| state.waiting.as_ref());
+        waiting.and_then(|waiting| waiting.reason.as_deref()) == Some("CrashLoopBackOff")
+    })
 }
 
 fn condition<'p>(pod: &'p Pod, kind: &str) -> Option<&'p PodCondition> {
@@ -245,6 +303,19 @@ mod tests {
         let stale = json!({"observedGeneration": 2, "containerStatuses": running("625m"), "conditions":
             [{"type": "PodResizePending", "status": "True", "reason": "Infeasible", "observedGeneration": 1}]});
         assert_eq!(state(&stale), ResizeState::Settled, "that was about an earlier size");
+    }
+
+    #[test]
+    fn a_pod_crashes_when_the_kubelet_waits_before_it_starts_it_again() {
+        let waits = |kind: &str, reason: &str| {
+            let state = json!({"waiting": {"reason": reason}});
+            let container = json!([{"name": "app", "image": "", "imageID": "", "ready": false, "restartCount": 5, "state": state}]);
+            is_crashing(&pod(&json!({kind: container})))
+        };
+        assert!(waits("containerStatuses", "CrashLoopBackOff"));
+        assert!(waits("initContainerStatuses", "CrashLoopBackOff"));
+        assert!(!waits("containerStatuses", "ContainerCreating"));
+        assert!(!is_crashing(&pod(&json!({}))));
     }
 
     #[test]

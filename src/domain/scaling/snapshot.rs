@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::name::TargetId;
 
-use super::ContainerSize;
+use super::{ContainerSize, Surroundings};
 
 /// How far a running pod's resize has come, as the kubelet reports it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +33,8 @@ pub struct PodSnapshot {
     pub resource_version: Arc<str>,
     /// Whether it takes traffic.
     pub ready: bool,
+    /// Whether a container of it keeps crashing, so that it is started ever more rarely.
+    pub crashing: bool,
     /// What its spec asks for.
     pub containers: Vec<ContainerSize>,
     /// How far a resize has come.
@@ -60,6 +62,8 @@ pub struct WorkloadSnapshot {
     pub pods: Vec<PodSnapshot>,
     /// Whether the cluster offers in-place resize.
     pub in_place_resize: bool,
+    /// What was seen around it.
+    pub surroundings: Surroundings,
 }
 
 /// Why a target could not be seen or written. A closed set: it becomes a reason and a metric label.
