@@ -4,10 +4,13 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
+use crate::core::clock;
 use crate::domain::incident::IncidentState;
 use crate::domain::severity::Severity;
 use crate::engine::Engine;
-use crate::telemetry::metrics::{AlertLabels, CONTENT_TYPE, Metrics, StateLabels};
+use crate::telemetry::metrics::{
+    AlertLabels, CONTENT_TYPE, Metrics, ModelLabels, ResourceLabels, StateLabels,
+};
 
 use super::Api;
 use super::problem::Problem;
@@ -60,4 +63,34 @@ fn gauge(engine: &Engine, metrics: &Metrics) {
     let waiting = engine.outbox().count();
     metrics.outbox_messages.set(i64::try_from(waiting).unwrap_or(i64::MAX));
     metrics.blind.set(i64::from(engine.is_blind()));
+    gauge_capacity(engine, metrics);
+}
+
+/// What is not known has no series: it is not zero.
+fn gauge_capacity(engine: &Engine, metrics: &Metrics) {
+    metrics.capacity_tenants.clear();
+    metrics.capacity_headroom.clear();
+    metrics.capacity_runs_out.clear();
+    metrics.capacity_forecast_error.clear();
+    let now = clock::now();
+    let models = engine.plan().rules.resource_requirements.iter().flat_map(|required| &required.models);
+    for seen in models.filter_map(|model| engine.model_seen(&model.name, now)) {
+        let model = || seen.assessment.model.to_string();
+        if let Some(tenants) = seen.assessment.tenants {
+            metrics.capacity_tenants.get_or_create(&ModelLabels { model: model() }).set(tenants);
+        }
+        if let Some(mape) = seen.tenants.ok().and_then(|forecast| forecast.accuracy.mape) {
+            metrics.capacity_forecast_error.get_or_create(&ModelLabels { model: model() }).set(mape);
+        }
+        for ((resource, room), outlook) in seen.assessment.rooms.iter().zip(&seen.outlooks) {
+            let labels = ResourceLabels { model: model(), resource: resource.name.to_string() };
+            if let Some(headroom) = room.headroom {
+                metrics.capacity_headroom.get_or_create(&labels).set(headroom);
+            }
+            if let Some(at) = outlook.ok().and_then(|outlook| outlook.exhaustion.expected) {
+                #[expect(clippy::cast_precision_loss, reason = "seconds of this age are exact in a double")]
+                metrics.capacity_runs_out.get_or_create(&labels).set(at.as_second() as f64);
+            }
+        }
+    }
 }

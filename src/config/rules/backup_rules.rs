@@ -125,7 +125,7 @@ struct Rules<'s> {
 /// What one rule differs in from the others.
 struct Watch<'w> {
     id: String,
-    name: String,
+    name: Arc<str>,
     expr: &'w str,
     unit: Unit,
     condition: Condition,
@@ -139,7 +139,7 @@ impl Rules<'_> {
         let kind = &schedule.name;
         self.put(Watch {
             id: format!("backup/{kind}/age"),
-            name: format!("{kind}_age"),
+            name: "backup_age".into(),
             expr,
             unit: Unit::Seconds,
             condition: beyond(Direction::Above, schedule.late_after(), Some(schedule.missed_after())),
@@ -161,7 +161,7 @@ impl Rules<'_> {
         let kind = &schedule.name;
         self.put(Watch {
             id: format!("backup/{kind}/copies"),
-            name: format!("{kind}_copies_missing"),
+            name: "backup_copies_missing".into(),
             expr,
             unit: Unit::Count,
             condition: present(Severity::Critical, HOLD),
@@ -181,7 +181,7 @@ impl Rules<'_> {
         let critical = (schedule.retention / 2).min(least);
         self.put(Watch {
             id: format!("backup/{kind}/retention"),
-            name: format!("{kind}_retention"),
+            name: "oldest_backup_age".into(),
             expr: kept,
             unit: Unit::Seconds,
             condition: beyond(Direction::Below, least, Some(critical).filter(|it| *it < least)),
@@ -191,7 +191,7 @@ impl Rules<'_> {
         });
         self.put(Watch {
             id: format!("backup/{kind}/expired"),
-            name: format!("{kind}_expired"),
+            name: "expired_backup_age".into(),
             expr: oldest,
             unit: Unit::Seconds,
             condition: beyond(Direction::Above, schedule.gone_after(), None),
@@ -214,7 +214,7 @@ impl Rules<'_> {
         };
         self.put(Watch {
             id: format!("backup/verification/{name}"),
-            name: format!("{}_failed", name.replace(' ', "_")),
+            name: "verification_failed".into(),
             expr: &format!("(1 - ({})) > 0", only(success)),
             unit: Unit::Count,
             condition: present(Severity::Critical, Duration::ZERO),
@@ -225,7 +225,7 @@ impl Rules<'_> {
         let Some(slowest) = slowest else { return };
         self.put(Watch {
             id: format!("backup/verification/{name}/age"),
-            name: format!("{}_age", name.replace(' ', "_")),
+            name: "verification_age".into(),
             expr: &only(verified),
             unit: Unit::Seconds,
             condition: beyond(Direction::Above, slowest.late_after(), Some(slowest.missed_after())),
@@ -279,7 +279,7 @@ impl Rules<'_> {
         let id = RuleId::from(watch.id);
         let rule = Rule {
             id: id.clone(),
-            name: watch.name.into(),
+            name: watch.name,
             query: ask(&mut self.set.queries, &watch.expr.into(), self.interval),
             unit: watch.unit,
             condition: watch.condition,
