@@ -153,10 +153,10 @@ fn growth_line(forecast: &Value) -> String {
     let a_week = |key: &str| a_day[key].as_f64().map_or_else(|| "?".into(), |it| Unit::Count.show(it * 7.0));
     let days = forecast["history_days"].as_f64().map_or_else(|| "?".into(), |it| Unit::Count.show(it));
     let held_out = &forecast["held_out"];
-    let mape = held_out["mape"].as_f64().map_or_else(|| "?".into(), |it| Unit::Ratio.show(it));
-    let mase = held_out["mase"].as_f64().map_or_else(String::new, |it| format!(", MASE {it:.2}"));
+    let off = held_out["mape"].as_f64().map_or_else(|| "?".into(), |it| Unit::Ratio.show(it));
+    let against = held_out["mase"].as_f64().map_or_else(String::new, |it| format!(", MASE {it:.2}"));
     format!(
-        "{} a week ({} … {}), by {days} days; on the held-out fifth it was {mape} off{mase}",
+        "{} a week ({} … {}), by {days} days; on the held-out fifth it was {off} off{against}",
         a_week("value"),
         a_week("low"),
         a_week("high"),

@@ -84,7 +84,7 @@ fn one(tenant: &Value, out: &mut dyn Write) -> io::Result<()> {
         })
         .collect();
     writeln!(out, "{}", text(&tenant["tenant"]))?;
-    table(&["".into(), "CHECK".into(), "FOUND".into()], &checks, out)?;
+    table(&[String::new(), "CHECK".into(), "FOUND".into()], &checks, out)?;
     let takes: Vec<String> = items(&tenant["takes"])
         .map(|it| format!("{} {}", amount(&it["unit"], &it["amount"]), text(&it["resource"])))
         .collect();

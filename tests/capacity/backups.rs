@@ -74,6 +74,9 @@ impl Exported {
     }
 }
 
+/// What makes backups go wrong.
+type Spoil = Box<dyn Fn(&mut Exported)>;
+
 /// What breaches, as `rule severity labels`.
 async fn breaches(set: &RuleSet, exported: &Exported) -> Vec<String> {
     let now = jiff::Timestamp::now().as_second();
@@ -105,7 +108,6 @@ async fn breaches(set: &RuleSet, exported: &Exported) -> Vec<String> {
 async fn each_way_in_which_backups_go_wrong_is_noticed_and_nothing_else_is() {
     let plan = plan(RULES);
     let full = |storage| ("full_backup", storage);
-    type Spoil = Box<dyn Fn(&mut Exported)>;
     let copies = |key, ages: [i64; 3]| -> Spoil {
         Box::new(move |it| {
             it.copies.insert(key, ages);

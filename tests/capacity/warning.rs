@@ -139,12 +139,12 @@ fn a_restart_keeps_the_alert_and_tells_nobody_again() {
     let mut stage = Stage::new("16 cores");
     stage.pass(12);
     let plan = stage.engine.plan().clone();
-    let mut state = runbookd::engine::state::State::default();
+    let mut committed = runbookd::engine::state::State::default();
     for change in stage.engine.everything() {
-        state.apply(change);
+        committed.apply(change);
     }
     let now = after(stage.minute * 60);
-    let (engine, _) = Engine::restore(Arc::new(plan), state, now);
+    let (engine, _) = Engine::restore(Arc::new(plan), committed, now);
     stage.engine = engine;
     stage.told.clear();
     stage.pass(3);

@@ -85,10 +85,10 @@ pub struct Outlook {
 }
 
 /// The forecast that serves at `now`, or why there is none.
-pub fn serving<'f>(
-    known: Option<&'f Result<Forecast, NoForecast>>,
+pub fn serving(
+    known: Option<&Result<Forecast, NoForecast>>,
     now: Timestamp,
-) -> Result<&'f Forecast, NoForecast> {
+) -> Result<&Forecast, NoForecast> {
     match known {
         None => Err(NoForecast::NotAsked),
         Some(Err(why)) => Err(*why),

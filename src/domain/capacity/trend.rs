@@ -345,7 +345,7 @@ fn interval(slopes: &[f64], deviation: f64) -> (f64, f64) {
     let count = slopes.len() as f64;
     let reach = Z * deviation;
     let low = ((count - reach) / 2.0).floor().max(0.0) as usize;
-    let high = ((count + reach) / 2.0).ceil() as usize;
+    let high = f64::midpoint(count, reach).ceil() as usize;
     let last = slopes.len() - 1;
     (slopes[low.min(last)], slopes[high.min(last)])
 }
