@@ -23,8 +23,11 @@ impl Engine {
         for id in all {
             let Some(notice) = self.state.outbox.get(id).cloned() else { continue };
             possibly_sent |= notice.possibly_sent;
-            span.0 = span.0.min(notice.created_at);
             let page = notice.event.is_page();
+            if page && notice.possibly_sent {
+                self.perhaps_heard(&notice.facts.incident_id, channel);
+            }
+            span.0 = span.0.min(notice.created_at);
             let row = DigestRow {
                 incident: notice.facts.incident_id.clone(),
                 event: notice.event.clone(),
