@@ -37,7 +37,7 @@ impl Outlook {
         let finite = |it: &&Ahead| [it.low, it.value, it.high].iter().all(|value| value.is_finite());
         let ahead: Vec<&Ahead> = self.ahead.iter().filter(finite).collect();
         let more: Vec<f64> = ahead.iter().flat_map(|it| [it.low, it.high]).collect();
-        let frame = Frame::with(chart, &more, &canvas);
+        let frame = Frame::with(chart, &more, ["warning", "fits"], &canvas);
         title(chart, &mut canvas);
         frame.axes(chart, &mut canvas);
         let place = |at: Timestamp, value: f64| (frame.x(at), frame.y(value));

@@ -47,13 +47,16 @@ struct Limit {
     dash: (f32, f32),
 }
 
-fn limits(chart: &Chart) -> Vec<Limit> {
+/// The words of a chart's thresholds: the warning's, the critical one's.
+type Words = [&'static str; 2];
+
+fn limits(chart: &Chart, [warning, critical]: Words) -> Vec<Limit> {
     let limit = |word: &str, value: Option<f64>, ink, dash| {
         let value = value.filter(|value| value.is_finite())?;
         Some(Limit { value, text: format!("{word} {}", chart.unit.show(value)), ink, dash })
     };
-    let warning = limit("warning", chart.warning, WARNING, (10.0, 8.0));
-    let critical = limit("critical", chart.critical, CRITICAL, (28.0, 8.0));
+    let warning = limit(warning, chart.warning, WARNING, (10.0, 8.0));
+    let critical = limit(critical, chart.critical, CRITICAL, (28.0, 8.0));
     warning.into_iter().chain(critical).collect()
 }
 
@@ -61,18 +64,19 @@ fn limits(chart: &Chart) -> Vec<Limit> {
 pub(super) struct Frame {
     left: f32,
     right: f32,
+    words: Words,
     values: ValueScale,
     pub(super) times: TimeScale,
 }
 
 impl Frame {
     fn of(chart: &Chart, canvas: &Canvas) -> Self {
-        Self::with(chart, &[], canvas)
+        Self::with(chart, &[], ["warning", "critical"], canvas)
     }
 
-    /// A frame in which more values have to find their place than the chart's own.
-    pub(super) fn with(chart: &Chart, more: &[f64], canvas: &Canvas) -> Self {
-        let limits = limits(chart);
+    /// A frame in which more values have to find their place than the chart's own, with other words for its thresholds.
+    pub(super) fn with(chart: &Chart, more: &[f64], words: Words, canvas: &Canvas) -> Self {
+        let limits = limits(chart, words);
         let shown = chart.points.iter().map(|point| point.value).chain(more.iter().copied());
         let values = ValueScale::of(shown.chain(limits.iter().map(|limit| limit.value)), chart.unit);
         let times = TimeScale::of(chart.from, chart.to);
@@ -82,7 +86,7 @@ impl Frame {
         let labels = widest(&mut limits.iter().map(|limit| canvas.width(&limit.text, LIMIT)).chain(last));
         // Half of the words under "now" stand to the right of the frame.
         let labels = labels.max(canvas.width(&edge(times.from, times.to), NOW) / 2.0 - 16.0);
-        Self { left: MARGIN + ticks + 16.0, right: width() - MARGIN - labels - 20.0, values, times }
+        Self { left: MARGIN + ticks + 16.0, right: width() - MARGIN - labels - 20.0, words, values, times }
     }
 
     pub(super) fn x(&self, at: Timestamp) -> f32 {
@@ -135,7 +139,7 @@ impl Frame {
             .collect();
         for piece in &pieces {
             shade(piece, BOTTOM, VALUES.thin(20), canvas);
-            for limit in limits(chart) {
+            for limit in limits(chart, self.words) {
                 let edge = self.y(limit.value);
                 let beyond: Vec<(f32, f32)> = piece
                     .iter()
@@ -159,7 +163,7 @@ impl Frame {
     /// The thresholds and the last value, each with its words to the right of the frame.
     pub(super) fn limits(&self, chart: &Chart, canvas: &mut Canvas) {
         let mut labels = Vec::new();
-        for limit in limits(chart) {
+        for limit in limits(chart, self.words) {
             let y = self.y(limit.value);
             let line = Line { ink: limit.ink, width: 4.0, dash: Some(limit.dash) };
             canvas.line(&[(self.left, y), (self.right, y)], line);

@@ -153,6 +153,7 @@ async fn a_month_of_a_real_prometheus_becomes_a_date_a_table_and_a_checked_list(
     assert!(png.starts_with(b"\x89PNG") && png.len() > 10_000, "{} bytes", png.len());
     if let Some(folder) = std::env::var_os("PICTURES") {
         std::fs::write(Path::new(&folder).join("capacity.png"), png).unwrap();
+        std::fs::write(Path::new(&folder).join("capacity.txt"), table).unwrap();
     }
 }
 

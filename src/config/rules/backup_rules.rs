@@ -12,6 +12,7 @@
 //! | `backup/verification/missing` | a verification is not reported at all | critical |
 //! | `backup/unseen` | nothing is reported about any backup | warning |
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,32 +39,44 @@ const HOLD: Duration = Duration::from_secs(10 * 60);
 /// How long nothing at all may be reported.
 const UNSEEN: Duration = Duration::from_secs(30 * 60);
 
+/// What is watched, and where it stands.
+pub(super) struct Watched<'c> {
+    pub(super) configuration: &'c BackupConfiguration,
+    /// Where each schedule stands, by name.
+    pub(super) places: BTreeMap<Arc<str>, Span>,
+    /// Where the block stands.
+    pub(super) block: Span,
+}
+
 /// Adds the rules; a metric that neither the catalogue nor the program has is not watched.
 pub(super) fn add(
     reader: &Reader<'_>,
-    span: Span,
-    configuration: &BackupConfiguration,
+    watched: &Watched<'_>,
     incident_type: Option<IncidentTypeName>,
     catalogue: &Catalogue,
     set: &mut RuleSet,
 ) {
+    let configuration = watched.configuration;
+    let source = |place: Option<&Span>| reader.walk.source_of(*place.unwrap_or(&watched.block));
     let metric = |name: &str| catalogue.find_or_built_in(name).map(|metric| metric.query.clone());
     let Some(age) = metric("backup_age") else { return };
     let mut rules = Rules {
         interval: reader.settings.evaluation.interval.max(EVERY),
-        source: reader.walk.source_of(span),
+        source: source(None),
         incident_type: incident_type.unwrap_or_else(|| IncidentTypeName::from(DEFAULT_INCIDENT_TYPE)),
         set,
     };
     let oldest = metric("backup_oldest_age").zip(metric("backup_history"));
     for schedule in &configuration.schedules {
         let copies = Copies::of(configuration, schedule);
+        rules.source = source(watched.places.get(&schedule.name));
         rules.age(schedule, &copies.only(&age));
         rules.copies(schedule, &copies.missing(&age));
         if let Some((oldest, history)) = &oldest {
             rules.retention(schedule, &copies.only(oldest), &copies.kept(oldest, history, schedule));
         }
     }
+    rules.source = source(None);
     if let (Some(success), Some(verified)) = (metric("backup_verified"), metric("backup_verified_age")) {
         for name in &configuration.verification {
             rules.verification(name, configuration.slowest(), &success, &verified);

@@ -27,6 +27,8 @@ pub enum NoForecast {
     Stale,
     /// Nothing is forecast here.
     NotCounted,
+    /// It is not known how much there is, so nothing runs out.
+    NoLimit,
 }
 
 impl NoForecast {
@@ -38,6 +40,7 @@ impl NoForecast {
             Self::Refused(refusal) => refusal.as_str(),
             Self::Stale => "stale",
             Self::NotCounted => "not_counted",
+            Self::NoLimit => "no_limit",
         }
     }
 }
@@ -50,6 +53,7 @@ impl fmt::Display for NoForecast {
             Self::Refused(refusal) => refusal.fmt(f),
             Self::Stale => f.pad("the newest value is more than two days old"),
             Self::NotCounted => f.pad("nothing counts it"),
+            Self::NoLimit => f.pad("it is not known how much there is"),
         }
     }
 }
@@ -126,7 +130,7 @@ pub fn outlook(
         (None, None) => match (tenants, resource.used.is_some()) {
             (Err(why), false) => Err(why),
             (Err(why), true) => Err(used.err().filter(|_| why == NoForecast::NotCounted).unwrap_or(why)),
-            (Ok(_), _) => Err(NoForecast::NotCounted),
+            (Ok(_), _) => Err(NoForecast::NoLimit),
         },
     }
 }

@@ -163,6 +163,12 @@ pub(super) fn postgres(page: &mut Exposition, database: &Database, ledger: &Data
     page.sample("pg_stat_statements_seconds_total", &statement, ledger.seconds);
 }
 
+const HOUR: f64 = 3_600.0;
+const DAY: f64 = 24.0 * HOUR;
+
+/// A time told of backups: its name, what it means, and its age by those of the newest and the oldest copy.
+type Told = (&'static str, &'static str, fn(f64, f64) -> f64);
+
 /// What lies in the database by tenant, and what a backup job tells: all of it is made, kept and verified.
 pub(super) fn storage(page: &mut Exposition, tenants: &BTreeSet<String>, now: f64) {
     page.family("tenant_data_bytes", "gauge", "Data of a tenant.");
@@ -173,10 +179,8 @@ pub(super) fn storage(page: &mut Exposition, tenants: &BTreeSet<String>, now: f6
     let data: f64 = tenants.iter().map(|_| 1e9).sum();
     page.sample("pg_database_size_bytes", &[("instance", "postgres-0:9187"), ("datname", "shop")], data);
 
-    const HOUR: f64 = 3_600.0;
-    const DAY: f64 = 24.0 * HOUR;
     let kinds = [("full_backup", 5.0 * HOUR, 29.9 * DAY), ("incremental_backup", 0.5 * HOUR, 6.99 * DAY)];
-    let ages: [(&str, &str, fn(f64, f64) -> f64); 3] = [
+    let ages: [Told; 3] = [
         ("last_success", "When the newest copy was complete.", |newest, _| newest),
         ("oldest", "When the oldest copy that is kept was made.", |_, oldest| oldest),
         ("first_success", "When the first backup ever was made.", |_, _| 400.0 * DAY),
