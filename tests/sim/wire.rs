@@ -56,6 +56,10 @@ impl World {
             // Its parts may be told again, one by one.
             self.truth.doubt(&message);
         }
+        if matches!(fate.answer, Attempt::Refused { .. }) && notice.digest.is_some() && notice.possibly_sent {
+            // It may have been told, and its parts are told once more.
+            message.lines.iter().for_each(|_| self.truth.excuse(&notice.channel));
+        }
         if lost {
             self.truth.excuse(&notice.channel);
             let late = fate.arrives.is_some_and(|at| at > fate.answered);
