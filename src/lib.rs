@@ -16,6 +16,7 @@ pub mod notify;
 pub mod probe;
 pub mod prometheus;
 pub mod rehearsal;
+pub mod replay;
 pub mod rule_test;
 pub mod store;
 pub mod telemetry;

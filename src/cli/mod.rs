@@ -6,6 +6,8 @@ pub mod ask;
 pub mod capacity;
 pub mod check;
 mod plot;
+pub mod replay;
+mod replay_report;
 mod run;
 mod table;
 pub mod tenant;
@@ -45,6 +47,8 @@ enum Command {
     Check(check::CheckArgs),
     /// Play rule tests: values in, alerts, notices and scaling out.
     Test(test::TestArgs),
+    /// What would these rules have paged and scaled? Plays history through the engine.
+    Replay(replay::ReplayArgs),
     /// How many tenants still fit, and until when? Asks the daemon.
     Capacity(capacity::CapacityArgs),
     /// List the tenants, or check the onboarding list of one. Asks the daemon.
@@ -78,6 +82,9 @@ pub fn main() -> ExitCode {
         Command::Test(mut args) => {
             args.colour = is_coloured();
             ExitCode::from(test::run(&args, &mut std::io::stdout().lock(), &mut std::io::stderr()))
+        }
+        Command::Replay(args) => {
+            ExitCode::from(replay::run(&args, &mut std::io::stdout().lock(), &mut std::io::stderr()))
         }
         Command::Capacity(args) => {
             ExitCode::from(capacity::run(&args, &mut std::io::stdout().lock(), &mut std::io::stderr()))

@@ -264,7 +264,7 @@ impl Reading<'_, '_> {
                 Ok(slots) => all.extend(slots),
                 Err(bad) => {
                     walk.error(Code::BadQuantity, walk.part(node, bad.start, bad.end), bad.why)
-                        .expected(format!("expected values such as {}", unit.example()));
+                        .expected(format!("expected {}", unit.example()));
                     return None;
                 }
             }
@@ -388,9 +388,9 @@ impl Reading<'_, '_> {
         let channel = walk.required(&fields, "channel", node.span, "channel: primary")?;
         let event = walk.required(&fields, "event", node.span, "event: opened")?;
         let words: Vec<(&str, &str)> = EVENTS.iter().map(|word| (*word, *word)).collect();
-        let event = walk.word(event, &words)?;
+        let (channel, event) = (self.channel(channel), walk.word(event, &words));
         let says = fields.get("says").and_then(|node| walk.text(node).cloned());
-        Some(WantedNotice { channel: self.channel(channel)?, event: event.into(), says })
+        Some(WantedNotice { channel: channel?, event: event?.into(), says })
     }
 
     fn channel(&self, node: &Node) -> Option<ChannelName> {

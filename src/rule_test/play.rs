@@ -104,6 +104,8 @@ impl Playing<'_> {
         for one in missing {
             // The same series in another state says more than its absence.
             let other = there.iter().position(|alert| alert.is_series_of(one));
+            let other =
+                other.or_else(|| there.iter().position(|alert| one.exact && *alert.rule == *one.rule));
             let other = other.map(|at| there.remove(at));
             let (got, reason) = match other {
                 Some(alert) => (Some(alert.words()), Some(alert.reason.to_owned())),

@@ -33,7 +33,10 @@ pub(crate) fn golden(name: &str, found: &str) {
         std::fs::write(&path, found).expect("the golden file is written");
     }
     let wanted = read(&path);
-    assert!(wanted == found, "{name} differs; UPDATE=1 writes it anew\n--- wanted\n{wanted}\n--- found\n{found}");
+    assert!(
+        wanted == found,
+        "{name} differs; UPDATE=1 writes it anew\n--- wanted\n{wanted}\n--- found\n{found}"
+    );
 }
 
 fn read(path: &Path) -> String {
