@@ -183,7 +183,8 @@ async fn change(
     event: impl FnOnce(IncidentId) -> Event,
 ) -> Result<Json<IncidentView>, Problem> {
     find(api, &id).await?;
-    api.core.send(event(id.as_str().into())).await?;
+    // Looking does not wait for its turn, so what was done has to be done by then.
+    api.core.confirm(event(id.as_str().into())).await?;
     find(api, &id).await.map(Json)
 }
 

@@ -163,7 +163,7 @@ pub(super) async fn put(
     let silence = Silence::new(request(asked, changer, now)?, known, now)
         .map_err(|fault: SilenceFault| bad(fault.to_string()))?;
     let id = silence.id.to_string();
-    api.core.send(Event::Silence(Box::new(silence))).await?;
+    api.core.confirm(Event::Silence(Box::new(silence))).await?;
     let code = if is_new { StatusCode::CREATED } else { StatusCode::OK };
     Ok((code, Json(find(&api, &id).await?)))
 }
@@ -176,7 +176,7 @@ pub(super) async fn expire(
 ) -> Result<Json<SilenceView>, Problem> {
     let by = signed(changer, ended.by)?;
     find(&api, &id).await?;
-    api.core.send(Event::ExpireSilence { id: id.as_str().into(), by: by.into() }).await?;
+    api.core.confirm(Event::ExpireSilence { id: id.as_str().into(), by: by.into() }).await?;
     find(&api, &id).await.map(Json)
 }
 
