@@ -42,11 +42,9 @@ pub fn check(args: &HealthArgs, out: &mut dyn Write, err: &mut dyn Write) -> u8 
         Err(AskError::Refused { status: 500.., detail, .. }) => Ok((false, format!("no: {detail}"))),
         Err(why) => Err(refuse(&why, err)),
     };
-    let (alive, ready) = match (verdict("healthz"), verdict("readyz")) {
-        (Ok(alive), Ok(ready)) => (alive, ready),
-        // Refused with a 4xx: whatever it is, it is no runbookd.
-        (Err(_), _) | (_, Err(_)) => return 3,
-    };
+    // Refused with a 4xx: whatever it is, it is no runbookd.
+    let Ok(alive) = verdict("healthz") else { return 3 };
+    let Ok(ready) = verdict("readyz") else { return 3 };
     let metrics = match ask.page(&["metrics"]) {
         Ok(text) => text,
         Err(why) => return refuse(&why, err).max(1),

@@ -353,7 +353,8 @@ async fn a_week_of_two_hundred_rules_is_replayed_within_a_minute() {
     let mut samples = Vec::new();
     for (number, name) in (0_i64..).zip(&names) {
         for at in (START..START + days * 86_400).step_by(15) {
-            let swing = ((at - START + number * 977) as f64 / 7_000.0).sin() * 0.3 + 0.55;
+            let age = f64::from(i32::try_from(at - START + number * 977).unwrap());
+            let swing = (age / 7_000.0).sin() * 0.3 + 0.55;
             samples.push((name.as_str(), at, (swing * 1_000.0).round() / 1_000.0));
         }
     }
