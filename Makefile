@@ -49,7 +49,7 @@ bench: ## run the benchmarks
 	$(CARGO) bench --workspace --locked --bench '*'
 
 sim: ## the simulation over SEEDS (10000) seeds; SEED=n plays one again
-	SEEDS=$(or $(SEEDS),10000) $(if $(SEED),SEED=$(SEED)) $(CARGO) test --locked --test sim every_invariant -- --nocapture
+	SEEDS=$(or $(SEEDS),10000) $(if $(SEED),SEED=$(SEED)) $(CARGO) test --release --locked --test sim every_invariant -- --nocapture
 
 chaos: ## kill the daemon KILLS (1000) times under a storm, with ill receivers and a full disk, then the simulation
 	KILLS=$(or $(KILLS),1000) SEED=$(or $(SEED),$(shell date +%s)) ROUNDS=$(or $(ROUNDS),5) \

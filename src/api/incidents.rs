@@ -34,7 +34,7 @@ pub(super) struct Filter {
 #[derive(Debug, Deserialize, Default)]
 #[serde(deny_unknown_fields)]
 pub(super) struct By {
-    by: Option<String>,
+    pub(super) by: Option<String>,
 }
 
 /// Who takes an incident, and for how long.
@@ -88,7 +88,7 @@ pub(super) async fn list(
     let limit = filter.limit.unwrap_or(100).clamp(1, 1000);
     let page = api
         .core
-        .ask(move |engine| {
+        .peek(move |engine| {
             let mut matching: Vec<_> = engine
                 .incidents()
                 .filter(|incident| state.is_none_or(|state| incident.state == state))
@@ -191,13 +191,13 @@ async fn find(api: &Api, id: &str) -> Result<IncidentView, Problem> {
     let wanted = IncidentId::from(id);
     let found = api
         .core
-        .ask(move |engine| engine.incident(&wanted).map(|it| IncidentView::new(engine, it, true)))
+        .peek(move |engine| engine.incident(&wanted).map(|it| IncidentView::new(engine, it, true)))
         .await?;
     found.ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, format!("there is no incident {id}")))
 }
 
 /// The body, or what is wrong with it.
-fn said<T>(body: Result<Json<T>, JsonRejection>) -> Result<T, Problem> {
+pub(super) fn said<T>(body: Result<Json<T>, JsonRejection>) -> Result<T, Problem> {
     body.map(|Json(said)| said).map_err(|error| Problem::new(StatusCode::BAD_REQUEST, error.body_text()))
 }
 
@@ -216,7 +216,7 @@ pub(super) fn signed(changer: Changer, by: Option<String>) -> Result<String, Pro
 }
 
 /// When something that lasts so long from now on ends.
-fn ends(lasts: &str) -> Result<Timestamp, Problem> {
+pub(super) fn ends(lasts: &str) -> Result<Timestamp, Problem> {
     let wrong = || {
         let detail = format!("`{lasts}` is no duration such as 30m, or too long");
         Problem::new(StatusCode::BAD_REQUEST, detail)

@@ -10,7 +10,7 @@ use runbookd::domain::Timestamp;
 use runbookd::domain::diagnosis::Pods;
 use runbookd::domain::name::TargetId;
 use runbookd::domain::scaling::{
-    ActionState, Axis, ClusterFailure, ContainerSize, ResizeState, ScalingAction, Size, VerticalMode,
+    ActionState, Axis, ClusterFailure, ContainerSize, Course, ResizeState, ScalingAction, Size, VerticalMode,
     WorkloadSnapshot,
 };
 use runbookd::kubernetes::Cluster;
@@ -87,6 +87,7 @@ fn action(seen: &WorkloadSnapshot, to: Size, vertical: VerticalMode) -> ScalingA
         planned_at: Timestamp::UNIX_EPOCH,
         ready_by: Timestamp::UNIX_EPOCH,
         state: ActionState::Planned,
+        course: Course::default(),
     }
 }
 

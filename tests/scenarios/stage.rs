@@ -18,6 +18,7 @@ use runbookd::domain::name::{ChannelName, IncidentId, NoticeId, QueryId, TargetI
 use runbookd::domain::notice::Notice;
 use runbookd::domain::observation::{Answer, Observation, QueryFailure, Round, Sample};
 use runbookd::domain::quantity::{self, Unit};
+use runbookd::domain::scaling::{Direction, PauseOrder};
 use runbookd::domain::silence::{Silence, SilenceRequest};
 use runbookd::engine::Engine;
 use runbookd::engine::effect::Effect;
@@ -139,6 +140,19 @@ impl Stage {
                 self.cluster.set(target, properties)?;
                 Vec::new()
             }
+            Command::Pause { name, lasts, by, why } => {
+                let until = lasts.and_then(|lasts| self.now.checked_add(lasts).ok());
+                let (by, reason) = (by.as_str().into(), why.as_str().into());
+                let order = PauseOrder { by, reason, since: self.now, until };
+                vec![Event::PauseScaling { target: self.target(name)?, order }]
+            }
+            Command::Resume { name, by } => {
+                vec![Event::ResumeScaling { target: self.target(name)?, by: by.as_str().into() }]
+            }
+            Command::Resizes { name, how } => {
+                self.cluster.set_resizes(name, how)?;
+                Vec::new()
+            }
             Command::PodsReady(name) => {
                 self.cluster.make_ready(name)?;
                 Vec::new()
@@ -246,11 +260,17 @@ impl Stage {
                 Report::Sight { blind } => {
                     lines.push(if *blind { "blind" } else { "sees again" }.into());
                 }
-                Report::Held { target, axis, reason } => {
-                    lines.push(format!("{target} {axis} held: {reason}"));
+                Report::Held { target, axis, direction, reason } => {
+                    let back = if *direction == Direction::In { " back" } else { "" };
+                    lines.push(format!("{target} {axis}{back} held: {reason}"));
                 }
-                Report::Scaling { target, axis, state, change, evidence, .. } => {
-                    lines.push(format!("{target} {axis} {}: {change}, {evidence}", state.as_str()));
+                Report::Scaling { target, axis, state, reason, change, evidence, .. } => {
+                    let state = state.as_str();
+                    lines.push(format!("{target} {axis} {state} ({reason}): {change}, {evidence}"));
+                }
+                Report::Paused { target, by, paused } => {
+                    let word = if *paused { "paused" } else { "resumed" };
+                    lines.push(format!("{target} {word} by {by}"));
                 }
                 Report::Alert { .. }
                 | Report::Incident { .. }
@@ -265,6 +285,13 @@ impl Stage {
                 }
             }
         }
+        // Each move of an action is written on its workload, under a name of its own.
+        let moves = reports.iter().filter(|report| matches!(report, Report::Scaling { .. })).count();
+        let said = effects.iter().filter_map(|effect| match effect {
+            Effect::Announce(line) => Some(&line.name),
+            _ => None,
+        });
+        assert_eq!(said.collect::<BTreeSet<_>>().len(), moves, "{reports:?}");
         lines.extend(picture.rests_since(&self.picture));
         lines.extend(picture.incidents_since(&self.picture));
         self.picture = picture;
@@ -312,8 +339,8 @@ impl Stage {
                     Some(event) => waiting.push_back(event),
                     None => self.flying.push(*notice),
                 },
-                // The script says when a step ends.
-                Effect::Diagnose(_) => {}
+                // The script says when a step ends. What is written on a workload is in the report of the same move.
+                Effect::Diagnose(_) | Effect::Announce(_) => {}
                 Effect::Look(target) => {
                     let seen = self.cluster.look(&target);
                     waiting.push_back(Event::TargetSeen { target, seen });
@@ -414,6 +441,10 @@ impl Stage {
             for target in policy.targets.iter().filter(|target| is(&format!("health/{}", target.service))) {
                 queries.extend(target.health.clone().map(|query| (query, Unit::Count)));
             }
+        }
+        if is("tenants") {
+            let models = rules.resource_requirements.iter().flat_map(|it| &it.models);
+            queries.extend(models.filter_map(|model| Some((model.tenants.clone()?, Unit::Count))));
         }
         if queries.is_empty() {
             return Err(format!("nothing reads `{}`", metric.unwrap_or("anything")));
