@@ -48,8 +48,11 @@ check: ## formatting, lints, documentation, dependencies, then all tests
 bench: ## run the benchmarks
 	$(CARGO) bench --workspace --locked --bench '*'
 
-sim: ## the simulation over SEEDS (10000) seeds; SEED=n plays one again
-	SEEDS=$(or $(SEEDS),10000) $(if $(SEED),SEED=$(SEED)) $(CARGO) test --locked --test sim every_invariant -- --nocapture
+sim: ## both simulations, of paging and of clusters, over SEEDS (10000) seeds; ONE=sim or cluster_sim; SEED=n plays one again
+	@for one in $(or $(ONE),sim cluster_sim); do \
+	    SEEDS=$(or $(SEEDS),10000) $(if $(SEED),SEED=$(SEED)) \
+	        $(CARGO) test --locked --test $$one every_invariant -- --nocapture; \
+	done
 
 compare: ## play six shapes of load against runbookd and HPA, and write docs/scaling-compared.md and its picture anew
 	UPDATE=1 $(CARGO) test --locked --test closed_loop the_page -- --nocapture

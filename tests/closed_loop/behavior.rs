@@ -1,6 +1,8 @@
 //! The Horizontal Pod Autoscaler's behaviour: what becomes of a wanted number of replicas. Owns the windows, the rates
 //! and the bounds, with Kubernetes' defaults; knows no metric.
 
+use std::cmp::Ordering;
+
 /// The bounds.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bounds {
@@ -72,14 +74,14 @@ impl Memory {
         };
         // How many there were when the period began.
         let start = (replicas + within(&self.downs)).saturating_sub(within(&self.ups));
-        if next > replicas {
-            let limit = (start + UP_PODS).max(start + (start * UP_PERCENT).div_ceil(100));
-            next.min(limit.max(replicas).min(bounds.max))
-        } else if next < replicas {
+        match next.cmp(&replicas) {
+            Ordering::Greater => {
+                let limit = (start + UP_PODS).max(start + (start * UP_PERCENT).div_ceil(100));
+                next.min(limit.max(replicas).min(bounds.max))
+            }
             // A hundred percent within a period: all of them.
-            next.max(bounds.min)
-        } else {
-            next
+            Ordering::Less => next.max(bounds.min),
+            Ordering::Equal => next,
         }
     }
 }

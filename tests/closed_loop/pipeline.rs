@@ -118,15 +118,15 @@ fn rate(samples: &VecDeque<(i64, f64)>, now: i64) -> Option<f64> {
         return None;
     }
     let increase = high - low;
-    let sampled = last - first;
-    let between = sampled / f64::from(crate::service::count(inside.len() - 1));
+    let spanned = last - first;
+    let between = spanned / f64::from(crate::service::count(inside.len() - 1));
     let reach = |gap: f64| if gap >= between * 1.1 { between / 2.0 } else { gap };
     let mut before = reach(first - seconds(start));
     if increase > 0.0 {
-        before = before.min(sampled * low / increase);
+        before = before.min(spanned * low / increase);
     }
     let after = reach(seconds(now) - last);
-    Some(increase * (sampled + before + after) / sampled / seconds(RANGE))
+    Some(increase * (spanned + before + after) / spanned / seconds(RANGE))
 }
 
 #[cfg(test)]

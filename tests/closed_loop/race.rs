@@ -148,7 +148,7 @@ fn sync(now: i64, service: &mut Service, pipeline: &Pipeline, memory: &mut Memor
     let seen = service.pods.iter().map(|pod| {
         let ready = pod.ready_from() <= now;
         hpa::Seen {
-            started: (pod.runs_from() <= now).then(|| pod.created),
+            started: (pod.runs_from() <= now).then_some(pod.created),
             ready,
             changed: if ready { pod.ready_from() } else { pod.created },
             usage: pipeline.usage(pod.number),
