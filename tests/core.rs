@@ -15,7 +15,7 @@ use runbookd::domain::labels::Labels;
 use runbookd::domain::name::{QueryId, TargetId};
 use runbookd::domain::notice::Notice;
 use runbookd::domain::observation::{Answer, Observation, Round, Sample};
-use runbookd::domain::scaling::{ContainerSize, ScalingAction, WorkloadSnapshot};
+use runbookd::domain::scaling::{ContainerSize, ScalingAction, Surroundings, WorkloadSnapshot};
 use runbookd::engine::Engine;
 use runbookd::engine::effect::Effect;
 use runbookd::engine::event::Event;
@@ -93,6 +93,7 @@ impl World {
             containers: Vec::<ContainerSize>::new(),
             pods: Vec::new(),
             in_place_resize: true,
+            surroundings: Surroundings::open(),
         };
         let seen = Event::TargetSeen { target: self.target.clone(), seen: Ok(Box::new(snapshot)) };
         self.core.send(seen).await.unwrap();

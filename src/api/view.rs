@@ -9,7 +9,7 @@ use crate::domain::headline::headline;
 use crate::domain::incident::{Happening, Incident, Member, TimelineEntry};
 use crate::domain::labels::Labels;
 use crate::domain::notice::NoticeEvent;
-use crate::domain::scaling::{Axis, ScalingAction, Target};
+use crate::domain::scaling::{Axis, Direction, ScalingAction, Target};
 use crate::engine::Engine;
 
 /// A list, and where it goes on.
@@ -126,6 +126,7 @@ pub(super) struct TargetView {
 #[derive(Debug, Serialize)]
 pub(super) struct CooldownView {
     pub(super) axis: &'static str,
+    pub(super) direction: &'static str,
     pub(super) until: String,
 }
 
@@ -133,6 +134,7 @@ pub(super) struct CooldownView {
 #[derive(Debug, Serialize)]
 pub(super) struct HeldView {
     pub(super) axis: &'static str,
+    pub(super) direction: &'static str,
     pub(super) reason: &'static str,
     pub(super) text: String,
 }
@@ -314,13 +316,17 @@ fn words(what: &Happening) -> (&'static str, String) {
 
 impl TargetView {
     pub(super) fn new(engine: &Engine, target: &Target) -> Self {
-        let cooldowns = Axis::ALL.into_iter().filter_map(|axis| {
-            let until = engine.cooldown(&target.id, axis)?;
-            Some(CooldownView { axis: axis.as_str(), until: until.to_string() })
+        let places =
+            || Axis::ALL.into_iter().flat_map(|axis| Direction::ALL.map(|direction| (axis, direction)));
+        let cooldowns = places().filter_map(|(axis, direction)| {
+            let until = engine.cooldown(&target.id, axis, direction)?;
+            let (axis, direction) = (axis.as_str(), direction.as_str());
+            Some(CooldownView { axis, direction, until: until.to_string() })
         });
-        let held = Axis::ALL.into_iter().filter_map(|axis| {
-            let reason = engine.held(&target.id, axis)?;
-            Some(HeldView { axis: axis.as_str(), reason: reason.as_str(), text: reason.to_string() })
+        let held = places().filter_map(|(axis, direction)| {
+            let reason = engine.held(&target.id, axis, direction)?;
+            let (axis, direction) = (axis.as_str(), direction.as_str());
+            Some(HeldView { axis, direction, reason: reason.as_str(), text: reason.to_string() })
         });
         let mut actions: Vec<&ScalingAction> =
             engine.actions().filter(|action| action.target == target.id).collect();

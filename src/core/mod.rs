@@ -211,7 +211,8 @@ impl Worker {
     fn hand_out(&mut self, mut effects: Vec<Effect>, committed: bool) {
         if !committed {
             let needs_record = |effect: &mut Effect| match effect {
-                Effect::Write(_) => true,
+                // What is nowhere on record is not announced either.
+                Effect::Write(_) | Effect::Announce(_) => true,
                 Effect::Deliver(notice) => notice.event == NoticeEvent::Heartbeat,
                 Effect::Look(_) | Effect::Diagnose(_) => false,
             };
@@ -229,7 +230,7 @@ impl Worker {
                             retry_after: None,
                         },
                     },
-                    Effect::Look(_) | Effect::Diagnose(_) => continue,
+                    Effect::Look(_) | Effect::Diagnose(_) | Effect::Announce(_) => continue,
                 };
                 effects.extend(self.engine.on(answer, clock::now()));
             }

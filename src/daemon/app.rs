@@ -194,6 +194,7 @@ async fn perform(
         Effect::Diagnose(run) => diagnosis.begin(*run),
         Effect::Look(target) => scaling.look(target),
         Effect::Write(action) => scaling.write(action),
+        Effect::Announce(line) => tracing::debug!(target = %line.target, reason = line.reason, "announced"),
     };
     loop {
         tokio::select! {

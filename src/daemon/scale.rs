@@ -14,7 +14,7 @@ use crate::core::Core;
 use crate::domain::name::TargetId;
 use crate::domain::scaling::{ClusterFailure, ScalingAction, ScalingMode};
 use crate::engine::event::Event;
-use crate::kubernetes::Cluster;
+use crate::kubernetes::{Cluster, ClusterError};
 
 use super::running::Running;
 
@@ -25,10 +25,17 @@ enum Call {
 
 /// The lanes.
 pub struct Scaling {
+    shared: Shared,
+    lanes: HashMap<TargetId, Lane>,
+}
+
+/// What every lane uses.
+#[derive(Clone)]
+struct Shared {
     running: watch::Receiver<Arc<Running>>,
     cluster: Arc<OnceCell<Cluster>>,
+    is_watched: Arc<AtomicBool>,
     core: Core,
-    lanes: HashMap<TargetId, Lane>,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -47,12 +54,13 @@ impl Scaling {
         stop: CancellationToken,
         tasks: TaskTracker,
     ) -> Self {
-        Self { running, cluster: Arc::default(), core, lanes: HashMap::new(), stop, tasks }
+        let (cluster, is_watched) = (Arc::default(), Arc::default());
+        Self { shared: Shared { running, cluster, is_watched, core, stop, tasks }, lanes: HashMap::new() }
     }
 
     /// The connection, for others who look at the same cluster.
     pub fn cluster(&self) -> Arc<OnceCell<Cluster>> {
-        self.cluster.clone()
+        self.shared.cluster.clone()
     }
 
     /// Looks at a target.
@@ -73,63 +81,63 @@ impl Scaling {
         self.lanes.entry(target.clone()).or_insert_with(|| {
             let (calls, waiting) = mpsc::unbounded_channel();
             let looking = Arc::new(AtomicBool::new(false));
-            let run = run(
-                target,
-                waiting,
-                looking.clone(),
-                self.running.clone(),
-                self.cluster.clone(),
-                self.core.clone(),
-                self.stop.clone(),
-            );
-            self.tasks.spawn(run);
+            self.shared.tasks.spawn(self.shared.clone().run(target, waiting, looking.clone()));
             Lane { calls, looking }
         })
     }
 }
 
-async fn run(
-    target: TargetId,
-    mut waiting: mpsc::UnboundedReceiver<Call>,
-    looking: Arc<AtomicBool>,
-    running: watch::Receiver<Arc<Running>>,
-    cluster: Arc<OnceCell<Cluster>>,
-    core: Core,
-    stop: CancellationToken,
-) {
-    loop {
-        let call = tokio::select! {
-            () = stop.cancelled() => return,
-            call = waiting.recv() => call,
-        };
-        let Some(call) = call else { return };
-        let connected = cluster.get_or_try_init(Cluster::connect).await;
-        if let Err(error) = &connected {
-            warn!(%target, %error, "no connection to a cluster");
-        }
-        let connected = connected.map_err(|_| ClusterFailure::Unreachable);
-        let event = match call {
-            Call::Look => {
-                looking.store(false, Ordering::Release);
-                let seen = match connected {
-                    Ok(cluster) => cluster.look(&target).await.map(Box::new),
-                    Err(failure) => Err(failure),
-                };
-                Event::TargetSeen { target: target.clone(), seen }
+impl Shared {
+    async fn run(
+        self,
+        target: TargetId,
+        mut waiting: mpsc::UnboundedReceiver<Call>,
+        looking: Arc<AtomicBool>,
+    ) {
+        loop {
+            let call = tokio::select! {
+                () = self.stop.cancelled() => return,
+                call = waiting.recv() => call,
+            };
+            let Some(call) = call else { return };
+            let connected = self.connected().await;
+            if let Err(error) = &connected {
+                warn!(%target, %error, "no connection to a cluster");
             }
-            Call::Write(action) => {
-                // It may have waited: what may be written is asked at the last moment.
-                let may_write = running.borrow().settings.kubernetes_mode == ScalingMode::Apply;
-                let outcome = match connected {
-                    Ok(_) if !may_write => Err(ClusterFailure::Unavailable),
-                    Ok(cluster) => cluster.write(&action).await,
-                    Err(failure) => Err(failure),
-                };
-                Event::Written { action: action.id.clone(), outcome }
+            let connected = connected.map_err(|_| ClusterFailure::Unreachable);
+            let event = match call {
+                Call::Look => {
+                    looking.store(false, Ordering::Release);
+                    let seen = match connected {
+                        Ok(cluster) => cluster.look(&target).await.map(Box::new),
+                        Err(failure) => Err(failure),
+                    };
+                    Event::TargetSeen { target: target.clone(), seen }
+                }
+                Call::Write(action) => {
+                    // It may have waited: what may be written is asked at the last moment.
+                    let may_write = self.running.borrow().settings.kubernetes_mode == ScalingMode::Apply;
+                    let outcome = match connected {
+                        Ok(_) if !may_write => Err(ClusterFailure::Unavailable),
+                        Ok(cluster) => cluster.write(&action).await,
+                        Err(failure) => Err(failure),
+                    };
+                    Event::Written { action: action.id.clone(), outcome }
+                }
+            };
+            if self.core.send(event).await.is_err() {
+                return;
             }
-        };
-        if core.send(event).await.is_err() {
-            return;
         }
+    }
+
+    /// The connection. What surrounds the targets is watched from the first call on, once for all lanes.
+    async fn connected(&self) -> Result<&Cluster, ClusterError> {
+        let cluster = self.cluster.get_or_try_init(Cluster::connect).await?;
+        if !self.is_watched.swap(true, Ordering::AcqRel) {
+            let watch = cluster.watch();
+            self.tasks.spawn(self.stop.clone().run_until_cancelled_owned(watch));
+        }
+        Ok(cluster)
     }
 }

@@ -6,7 +6,7 @@ use super::alert::{Alert, AlertKey};
 use super::incident::Incident;
 use super::name::{ActionId, IncidentId, NoticeId, SilenceId, TargetId};
 use super::notice::Notice;
-use super::scaling::{Axis, ScalingAction};
+use super::scaling::{Axis, Direction, ScalingAction, TargetRecord};
 use super::silence::Silence;
 
 /// A piece of state that changed and must be committed before the effects are performed. `None` deletes.
@@ -21,7 +21,9 @@ pub enum Change {
     /// A scaling action.
     Action(ActionId, Option<Box<ScalingAction>>),
     /// The end of a cooldown.
-    Cooldown(TargetId, Axis, Option<Timestamp>),
+    Cooldown(TargetId, Axis, Direction, Option<Timestamp>),
+    /// What is remembered of a target beside its actions.
+    Target(TargetId, Option<Box<TargetRecord>>),
     /// A silence.
     Silence(SilenceId, Option<Box<Silence>>),
     /// How many incidents were numbered on a day (`20261123`).

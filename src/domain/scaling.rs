@@ -1,22 +1,46 @@
-//! Scaling: the policy of the runbook's 6.3, what asks for capacity and what is scaled. Sizes, snapshots and actions
-//! have files of their own; nothing here writes to any cluster.
+//! Scaling: in which directions capacity grows and whether that reaches a cluster. What asks, what is scaled, sizes,
+//! snapshots, actions and reasons have files of their own; nothing here writes to any cluster.
 
 mod action;
+pub mod amounts;
+mod announcement;
+mod bounds;
+pub mod checks;
+mod demand;
+mod owner;
+mod placement;
+mod policy;
+mod reason;
+mod record;
 mod size;
 mod snapshot;
+mod surroundings;
+mod target;
 
 use std::fmt;
-use std::sync::Arc;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::name::{QueryId, TargetId, TriggerName};
-use super::quantity::{Step, Unit};
-
-pub use action::{ActionState, HeldReason, ScalingAction};
-pub use size::{ContainerSize, Size, more_replicas, more_resources};
+pub use action::{ActionState, Ballot, Course, ScalingAction};
+pub use amounts::Amounts;
+pub use announcement::Announcement;
+pub use bounds::{DisruptionBudget, Quota, Range, RangeOf, Scope};
+pub use checks::{Check, Checks, Headroom, Limits, OnUnknown, OtherOwner, Refusal};
+pub use demand::{ContainerDemand, InitDemand, PodDemand};
+pub use owner::{
+    FIELD_MANAGER, FieldOwner, PAUSED, PAUSED_REASON, Pause, Scaler, ScalerKind, Tracker, Tracking,
+};
+pub use placement::{Node, NodeTerm, Operator, Placement, Requirement, Taint, Toleration, Unfit, Unmodelled};
+pub use policy::{AxisChoice, AxisPolicy, Budget, Policy, ScaleIn, Trigger};
+pub use reason::{
+    AppliedReason, CheckedReason, FailedReason, HealthyReason, HeldReason, Purpose, RefusedReason,
+    VerifiedReason,
+};
+pub use record::{Frozen, KeptSize, PauseOrder, Standing, TargetRecord};
+pub use size::{ContainerSize, Size, fewer_replicas, more_replicas, more_resources};
 pub use snapshot::{ClusterFailure, PodSnapshot, ResizeState, WorkloadSnapshot};
+pub use surroundings::{Known, Placed, Surroundings, Unseen};
+pub use target::{Bounds, Connections, Target, VerticalMode, Window};
 
 /// In which direction capacity grows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -46,6 +70,35 @@ impl fmt::Display for Axis {
     }
 }
 
+/// Whether capacity is added or taken back.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Direction {
+    /// Added.
+    #[default]
+    Out,
+    /// Taken back.
+    In,
+}
+
+impl Direction {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Out, Self::In];
+
+    /// The word used in metrics and APIs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Out => "out",
+            Self::In => "in",
+        }
+    }
+}
+
+impl fmt::Display for Direction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
 /// Whether decisions reach the cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ScalingMode {
@@ -66,108 +119,4 @@ impl ScalingMode {
             Self::Apply => "apply",
         }
     }
-}
-
-/// The scale-out strategy of the runbook's 6.3.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Policy {
-    /// What asks for capacity.
-    pub triggers: Vec<Trigger>,
-    /// What one horizontal step is.
-    pub horizontal: Option<AxisPolicy>,
-    /// What one vertical step is.
-    pub vertical: Option<AxisPolicy>,
-    /// How long a trigger must be breached without a gap before it asks.
-    pub sustained: Duration,
-    /// What is scaled.
-    pub targets: Vec<Target>,
-}
-
-impl Policy {
-    /// What one step on `axis` is, where the policy has one.
-    pub fn axis(&self, axis: Axis) -> Option<&AxisPolicy> {
-        match axis {
-            Axis::Horizontal => self.horizontal.as_ref(),
-            Axis::Vertical => self.vertical.as_ref(),
-        }
-    }
-}
-
-/// What one step on an axis is, and how long to rest after it.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct AxisPolicy {
-    /// The step.
-    pub step: Step,
-    /// How long the target rests on this axis after an accepted write.
-    pub cool_down: Duration,
-}
-
-/// What asks for capacity.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Trigger {
-    /// Its name: `cpu_sustained`.
-    pub name: TriggerName,
-    /// The metric it reads: `cpu_usage`.
-    pub metric: Arc<str>,
-    /// The query behind the metric.
-    pub query: QueryId,
-    /// The unit of the threshold.
-    pub unit: Unit,
-    /// Values above it ask.
-    pub threshold: f64,
-    /// The axis it asks for.
-    pub axis: Axis,
-}
-
-impl Trigger {
-    /// Whether a vertical step gives more of what the trigger is short of; one that would only grow the rest is held.
-    pub fn is_helped_by(&self, before: &[ContainerSize], after: &[ContainerSize]) -> Result<(), HeldReason> {
-        type Amount = fn(&ContainerSize) -> Option<f64>;
-        let amount: Amount = if self.metric.starts_with("memory") {
-            |container| container.memory_limit.or(container.memory_request)
-        } else if self.metric.starts_with("cpu") {
-            |container| container.cpu_limit.or(container.cpu_request)
-        } else {
-            return Ok(());
-        };
-        if before.iter().all(|container| amount(container).is_none()) {
-            return Err(HeldReason::NothingToGrow);
-        }
-        let grows = before.iter().zip(after).any(|(before, after)| amount(after) > amount(before));
-        if grows { Ok(()) } else { Err(HeldReason::AtMaximum) }
-    }
-}
-
-/// How a vertical step reaches the pods.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum VerticalMode {
-    /// Resize the running pods; nothing else.
-    InPlace,
-    /// Change the workload's template, which rolls its pods.
-    Template,
-    /// In place where the cluster offers it, by the template otherwise.
-    InPlaceThenTemplate,
-}
-
-/// A workload a policy scales.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Target {
-    /// The workload.
-    pub id: TargetId,
-    /// The value of the `service` label that its series carry.
-    pub service: Arc<str>,
-    /// Never fewer replicas.
-    pub min_replicas: u32,
-    /// Never more replicas.
-    pub max_replicas: u32,
-    /// No container gets a CPU limit above it, in cores.
-    pub max_cpu: Option<f64>,
-    /// No container gets a memory limit above it, in bytes.
-    pub max_memory: Option<f64>,
-    /// How long the pods have to become ready after a step.
-    pub ready_within: Duration,
-    /// The query that must return something above zero for the service to count as healthy after a step.
-    pub health: Option<QueryId>,
-    /// How a vertical step reaches the pods.
-    pub vertical: VerticalMode,
 }

@@ -1,10 +1,10 @@
-//! Actions in the engine: the life of a recorded step from the write to its end, and what is said about it. Owns the
-//! cooldowns; what step is taken is `scaling`.
+//! Actions in the engine: how a recorded step moves and what is said about each move. Owns the records and the cooldowns;
+//! what step is taken is `scaling`, what a look says about one under way `verify`.
 //!
 //! ```text
-//! planned ─▶ applied ─▶ verified            the rest begins at the accepted write
-//!    │          └─────▶ not ready
-//!    ├─▶ refused
+//! planned ─▶ checked ─▶ applied ─▶ ready ─▶ healthy ─▶ verified      the rest begins at the accepted write
+//!    │          │          └─────────┴─────────┴──▶ failed ─▶ reverted
+//!    ├──────────┴─▶ refused, dry_run
 //!    └─▶ (outcome unknown) the same write again, which can win only once
 //! ```
 
@@ -12,30 +12,140 @@ use std::time::Duration;
 
 use crate::domain::Timestamp;
 use crate::domain::incident::{ActionTaken, Happening, IncidentState};
-use crate::domain::name::{ActionId, IncidentId};
+use crate::domain::labels::Fnv;
+use crate::domain::name::{ActionId, IncidentId, TargetId, TriggerName};
 use crate::domain::notice::NoticeEvent;
 use crate::domain::scaling::{
-    ActionState, ClusterFailure, ContainerSize, ResizeState, ScalingAction, ScalingMode, Size, Target,
-    WorkloadSnapshot,
+    ActionState, Announcement, AppliedReason, Axis, Ballot, CheckedReason, ClusterFailure, Course, Direction,
+    HeldReason, Purpose, RefusedReason, ScalingAction, ScalingMode, Size, Target, WorkloadSnapshot,
 };
 
 use super::Engine;
+use super::checks::Decided;
 use super::effect::Effect;
+use super::evidence::words;
 use super::incidents::DAEMON;
 use super::report::Report;
+use super::scaling::Wanted;
+
+/// How many ended actions are remembered beyond those that something still needs.
+const REMEMBERED: usize = 100;
 
 impl Engine {
+    /// Records a step that may be taken, and writes it.
+    pub(super) fn plan_action(
+        &mut self,
+        target: &Target,
+        decided: Decided,
+        snapshot: &WorkloadSnapshot,
+        now: Timestamp,
+    ) {
+        let Decided { ask, from, to, cores, checks } = decided;
+        self.release_held(target, ask.axis, ask.direction);
+        let mut action = self.action(target, ask, (from, to), snapshot, now);
+        action.course.cores = cores;
+        action.course.raise = checks.raise;
+        self.narrate(&action, &format!("planned {}: {}", action.change(), action.evidence), now);
+        let reason =
+            if checks.unknown.is_empty() { CheckedReason::Passed } else { CheckedReason::UnknownAllowed };
+        let remarks: Vec<String> =
+            checks.warned.iter().chain(&checks.unknown).map(ToString::to_string).collect();
+        let remarks = if remarks.is_empty() { String::new() } else { format!(": {}", remarks.join("; ")) };
+        action.move_to(ActionState::Checked { at: now, reason });
+        self.narrate(&action, &format!("checked {}{remarks}", action.change()), now);
+        self.keep(action.clone());
+        if self.plan.scaling == ScalingMode::Apply {
+            self.write(action);
+            return;
+        }
+        let text = format!("would scale {} (dry run, {})", action.change(), action.evidence);
+        self.cool_down(&action, now);
+        self.finish(action, ActionState::DryRun { at: now }, &text, NoticeEvent::Scaled, now);
+    }
+
+    /// Records a step that a check is against; once for each kind of reason.
+    pub(super) fn refuse_plan(
+        &mut self,
+        target: &Target,
+        ask: Wanted,
+        sizes: (Size, Size),
+        reason: HeldReason,
+        snapshot: &WorkloadSnapshot,
+        now: Timestamp,
+    ) {
+        if self.newly_held(target, ask, &reason).is_none() {
+            return;
+        }
+        let action = self.action(target, ask, sizes, snapshot, now);
+        self.narrate(&action, &format!("planned {}: {}", action.change(), action.evidence), now);
+        let text = format!("{}: {reason}", action.change());
+        let state = ActionState::Refused { at: now, reason: RefusedReason::Held(reason) };
+        self.finish(action, state, &text, NoticeEvent::NotScaled, now);
+    }
+
+    /// A new record of a step.
+    pub(super) fn action(
+        &self,
+        target: &Target,
+        ask: Wanted,
+        (from, to): (Size, Size),
+        snapshot: &WorkloadSnapshot,
+        now: Timestamp,
+    ) -> ScalingAction {
+        let plan = self.plan.clone();
+        let policy = plan.rules.policy.as_ref();
+        let asking = policy.map_or_else(Vec::new, |policy| match ask.purpose {
+            Purpose::Triggered => self.asking(policy, target, ask.axis, now),
+            _ => Vec::new(),
+        });
+        let votes = match (policy, ask.purpose) {
+            (Some(policy), Purpose::Triggered | Purpose::Cleared) => {
+                self.ballots(policy, target, &asking, now)
+            }
+            _ => Vec::new(),
+        };
+        let word = ask.purpose.as_str();
+        let trigger = asking.first().map_or_else(|| TriggerName::from(word), |it| it.name.clone());
+        let evidence = evidence(ask.purpose, &votes);
+        ScalingAction {
+            id: action_id(&target.id, ask, &snapshot.uid, now),
+            target: target.id.clone(),
+            uid: snapshot.uid.clone(),
+            axis: ask.axis,
+            trigger,
+            evidence: evidence.into(),
+            from,
+            to,
+            resource_version: snapshot.resource_version.clone(),
+            vertical: target.limits.vertical,
+            incident: self.incident_of(target),
+            planned_at: now,
+            ready_by: now.checked_add(target.ready_within).unwrap_or(Timestamp::MAX),
+            state: ActionState::Planned,
+            course: Course {
+                purpose: ask.purpose,
+                direction: ask.direction,
+                votes,
+                template: match ask.axis {
+                    Axis::Horizontal => Vec::new(),
+                    Axis::Vertical => snapshot.containers.clone(),
+                },
+                ..Course::default()
+            },
+        }
+    }
+
     /// A scaling write ended.
     pub(super) fn written(&mut self, id: &ActionId, outcome: Result<(), ClusterFailure>, now: Timestamp) {
         let Some(action) = self.state.actions.get(id).cloned() else { return };
         if let Some(state) = self.targets.get_mut(&action.target) {
             state.writing = false;
         }
-        if action.state != ActionState::Planned {
+        if !action.state.is_unwritten() {
             return;
         }
         match outcome {
-            Ok(()) => self.applied(action, now),
+            Ok(()) => self.applied(action, AppliedReason::Accepted, now),
             // Whether it happened is unknown: the next look tells, and repeats the same write if it did not.
             Err(ClusterFailure::Unreachable | ClusterFailure::Unavailable) if now < action.ready_by => {}
             Err(reason) => {
@@ -54,96 +164,74 @@ impl Engine {
         }
     }
 
-    pub(super) fn applied(&mut self, mut action: ScalingAction, now: Timestamp) {
-        action.state = ActionState::Applied { at: now };
+    /// The write happened.
+    pub(super) fn applied(&mut self, mut action: ScalingAction, reason: AppliedReason, now: Timestamp) {
+        action.move_to(ActionState::Applied { at: now, reason });
+        action.course.applied_at = Some(now);
         action.ready_by = self
             .target(&action.target)
             .and_then(|target| now.checked_add(target.ready_within).ok())
             .unwrap_or(action.ready_by);
         self.cool_down(&action, now);
+        self.remember_step(&action, now);
         let text = format!("scaled {}", action.change());
         self.narrate(&action, &format!("applied {}: {}", action.change(), action.evidence), now);
         if let Some(id) = action.incident.clone() {
             self.act(&id, &text, now);
-            if let Some(incident) = self.state.incidents.get_mut(&id) {
-                incident.move_to(IncidentState::Mitigating);
-                for item in incident.checklist.iter_mut().filter(|item| item.ticked_by == Some(action.axis)) {
-                    item.done.get_or_insert((DAEMON.into(), now));
+            if action.course.purpose.is_demand() {
+                if let Some(incident) = self.state.incidents.get_mut(&id) {
+                    incident.move_to(IncidentState::Mitigating);
+                    for item in
+                        incident.checklist.iter_mut().filter(|item| item.ticked_by == Some(action.axis))
+                    {
+                        item.done.get_or_insert((DAEMON.into(), now));
+                    }
                 }
+                self.news.add(&id, NoticeEvent::Scaled, Some(action.change().into()));
             }
-            self.news.add(&id, NoticeEvent::Scaled, Some(action.change().into()));
         }
-        self.dirty.actions.insert(action.id.clone());
-        self.state.actions.insert(action.id.clone(), action);
+        self.keep(action.clone());
+        if action.course.purpose == Purpose::Revert {
+            self.reverted(&action, now);
+        }
     }
 
     /// The rest begins at the accepted write. What was seen before it no longer counts as evidence for another step.
     pub(super) fn cool_down(&mut self, action: &ScalingAction, now: Timestamp) {
-        let rest = self
-            .plan
-            .rules
-            .policy
-            .as_ref()
-            .and_then(|policy| policy.axis(action.axis))
-            .map_or(Duration::ZERO, |axis| axis.cool_down);
-        let place = (action.target.clone(), action.axis);
-        self.state.cooldowns.insert(place.clone(), now.checked_add(rest).unwrap_or(Timestamp::MAX));
-        self.dirty.cooldowns.insert(place);
+        let policy = self.plan.rules.policy.as_ref();
+        let rest = match action.course.direction {
+            Direction::Out => policy.and_then(|policy| policy.axis(action.axis)).map(|axis| axis.cool_down),
+            Direction::In => policy.and_then(|policy| policy.scale_in).map(|scale_in| scale_in.cool_down),
+        };
+        let until = now.checked_add(rest.unwrap_or(Duration::ZERO)).unwrap_or(Timestamp::MAX);
+        // What gives back or keeps a size must not shorten a rest that a step began.
+        if rest.is_some() && action.course.purpose != Purpose::KeepSize {
+            let place = (action.target.clone(), action.axis, action.course.direction);
+            self.state.cooldowns.insert(place.clone(), until);
+            self.dirty.cooldowns.insert(place);
+        }
         if let Some(state) = self.targets.get_mut(&action.target) {
-            state.votes.values_mut().for_each(|vote| vote.since = None);
+            for vote in state.votes.values_mut() {
+                vote.since = None;
+                vote.clear_since = None;
+                vote.well_since = None;
+            }
         }
-    }
-
-    /// A running action's target was seen: has it happened, is it ready, is it too late?
-    pub(super) fn follow(
-        &mut self,
-        target: &Target,
-        action: ScalingAction,
-        snapshot: &WorkloadSnapshot,
-        now: Timestamp,
-    ) {
-        let there = is_at(snapshot, &action);
-        match action.state {
-            ActionState::Planned if there => self.applied(action, now),
-            ActionState::Planned if snapshot.uid != action.uid => {
-                let reason = ClusterFailure::NotFound;
-                let text = "not scaled: the workload was replaced by another of its name";
-                self.refuse(action, reason, text, now);
-            }
-            ActionState::Planned if now >= action.ready_by && is_partly_at(snapshot, &action) => {
-                self.cool_down(&action, now);
-                self.give_up(action, now);
-            }
-            ActionState::Planned if now >= action.ready_by => {
-                let reason = ClusterFailure::Unreachable;
-                let text = format!("not scaled {}: {reason}", action.change());
-                self.refuse(action, reason, &text, now);
-            }
-            // The same write again: if the first one happened after all, the version no longer fits.
-            ActionState::Planned => self.write(action),
-            _ if there && is_ready(snapshot, &action) && self.is_healthy(target, &action) => {
-                let text = format!("{}, ready", action.change());
-                let state = ActionState::Verified { at: now };
-                self.finish(action, state, &text, NoticeEvent::Scaled, now);
-            }
-            _ if now >= action.ready_by => self.give_up(action, now),
-            _ => {}
-        }
-    }
-
-    pub(super) fn is_healthy(&self, target: &Target, action: &ScalingAction) -> bool {
-        let ActionState::Applied { at } = action.state else { return false };
-        target.health.is_none() || self.health.get(&target.id).is_some_and(|seen| seen.well && seen.at >= at)
-    }
-
-    pub(super) fn give_up(&mut self, action: ScalingAction, now: Timestamp) {
-        let text = format!("{}: not ready in time", action.change());
-        self.finish(action, ActionState::NotReady { at: now }, &text, NoticeEvent::NotScaled, now);
     }
 
     /// The write did not happen and will not.
-    fn refuse(&mut self, action: ScalingAction, reason: ClusterFailure, text: &str, now: Timestamp) {
-        self.finish(action, ActionState::Refused { at: now, reason }, text, NoticeEvent::NotScaled, now);
+    pub(super) fn refuse(
+        &mut self,
+        action: ScalingAction,
+        reason: ClusterFailure,
+        text: &str,
+        now: Timestamp,
+    ) {
+        if action.course.purpose == Purpose::Revert {
+            self.revert_refused(&action, now);
+        }
+        let state = ActionState::Refused { at: now, reason: RefusedReason::Cluster(reason) };
+        self.finish(action, state, text, NoticeEvent::NotScaled, now);
     }
 
     /// Ends what a new plan no longer follows: actions on targets that left it, all where scaling is off, and steps
@@ -153,7 +241,7 @@ impl Engine {
         let unwatched = self.state.actions.values().filter(|action| {
             let may_go_on = match mode {
                 ScalingMode::Off => false,
-                ScalingMode::DryRun => action.state != ActionState::Planned,
+                ScalingMode::DryRun => !action.state.is_unwritten(),
                 ScalingMode::Apply => true,
             };
             action.state.is_running() && !(may_go_on && self.target(&action.target).is_some())
@@ -161,7 +249,7 @@ impl Engine {
         let unwatched: Vec<ScalingAction> = unwatched.cloned().collect();
         for action in unwatched {
             // Its write may be on the wire: a step that nobody could see counts as one.
-            if action.state == ActionState::Planned {
+            if action.state.is_unwritten() {
                 self.cool_down(&action, now);
             }
             let text = format!("{}: no longer followed, the configuration changed", action.change());
@@ -178,12 +266,12 @@ impl Engine {
         event: NoticeEvent,
         now: Timestamp,
     ) {
-        action.state = state;
+        action.move_to(state);
         if action.incident.is_none() {
             // An incident may have been opened since the step was decided.
             action.incident = self.target(&action.target).and_then(|target| self.incident_of(target));
         }
-        self.narrate(&action, &format!("{}: {text}", state.as_str()), now);
+        self.narrate(&action, &format!("{}: {text}", action.state.as_str()), now);
         if let Some(id) = action.incident.clone() {
             self.act(&id, text, now);
             if let Some(incident) = self.state.incidents.get_mut(&id)
@@ -192,33 +280,47 @@ impl Engine {
                 let taken = incident.acknowledged.is_some();
                 incident.move_to(if taken { IncidentState::Acknowledged } else { IncidentState::Open });
             }
-            self.news.add(&id, event, Some(text.into()));
+            if action.course.purpose.is_demand() || action.state.is_bad() {
+                self.news.add(&id, event, Some(text.into()));
+            }
         }
-        self.dirty.actions.insert(action.id.clone());
-        self.state.actions.insert(action.id.clone(), action);
-        self.forget_old_actions();
+        self.keep(action);
+        self.forget_old_actions(now);
     }
 
-    /// The last hundred ended actions are remembered.
-    pub(super) fn forget_old_actions(&mut self) {
-        let ended = self.state.actions.values().filter(|action| !action.state.is_running());
+    /// Puts an action on record as it is now.
+    pub(super) fn keep(&mut self, action: ScalingAction) {
+        self.dirty.actions.insert(action.id.clone());
+        self.state.actions.insert(action.id.clone(), action);
+    }
+
+    /// The last hundred ended actions are remembered, and those that a budget or a revert still needs.
+    fn forget_old_actions(&mut self, now: Timestamp) {
+        let ended = self.state.actions.values().filter(|action| {
+            !action.state.is_running()
+                && action.course.owes_revert.is_none()
+                && !self.is_budgeted(action, now)
+        });
         let mut ended: Vec<_> = ended.map(|action| (action.planned_at, action.id.clone())).collect();
         ended.sort();
-        for (_, id) in ended.iter().take(ended.len().saturating_sub(100)) {
+        for (_, id) in ended.iter().take(ended.len().saturating_sub(REMEMBERED)) {
             self.state.actions.remove(id);
             self.dirty.actions.insert(id.clone());
         }
     }
 
+    /// Says that an action moved: to logs and metrics, on its incident's timeline, and on the workload.
     pub(super) fn narrate(&mut self, action: &ScalingAction, text: &str, now: Timestamp) {
         self.reports.push(Report::Scaling {
             action: action.id.clone(),
             target: action.target.clone(),
             axis: action.axis,
-            state: action.state,
+            state: action.state.clone(),
+            reason: action.reason(),
             change: action.change().into(),
             evidence: action.evidence.clone(),
         });
+        self.effects.push(Effect::Announce(Box::new(Announcement::of(action, text))));
         if let Some(id) = action.incident.clone() {
             let what = Happening::Scaling { action: action.id.clone(), axis: action.axis, text: text.into() };
             self.note(&id, now, what);
@@ -234,39 +336,26 @@ impl Engine {
     }
 }
 
-/// Whether the workload has the size that the action asked for.
-fn is_at(snapshot: &WorkloadSnapshot, action: &ScalingAction) -> bool {
-    match &action.to {
-        Size::Replicas(count) => snapshot.uid == action.uid && snapshot.replicas == *count,
-        Size::Resources(containers) => {
-            let pods = !snapshot.pods.is_empty()
-                && snapshot.pods.iter().all(|pod| has_sizes(&pod.containers, containers));
-            snapshot.uid == action.uid && (pods || has_sizes(&snapshot.containers, containers))
-        }
+/// Why a step was decided, in words.
+fn evidence(purpose: Purpose, votes: &[Ballot]) -> String {
+    match purpose {
+        Purpose::Triggered => words(votes),
+        Purpose::Cleared => format!("clear for long: {}", words(votes)),
+        Purpose::Scheduled => "the schedule asks for it".into(),
+        Purpose::Revert => "the last good size".into(),
+        Purpose::KeepSize => "new pods start from the template".into(),
     }
 }
 
-/// Whether the containers that were sized have their size; others may stand beside them, put there at admission.
-fn has_sizes(found: &[ContainerSize], wanted: &[ContainerSize]) -> bool {
-    wanted.iter().all(|size| found.contains(size))
-}
-
-/// Whether some pods have the size that the action asked for.
-fn is_partly_at(snapshot: &WorkloadSnapshot, action: &ScalingAction) -> bool {
-    match &action.to {
-        Size::Replicas(_) => false,
-        Size::Resources(containers) => snapshot.pods.iter().any(|pod| has_sizes(&pod.containers, containers)),
+fn action_id(target: &TargetId, ask: Wanted, uid: &str, now: Timestamp) -> ActionId {
+    let mut hash = Fnv::default();
+    hash.write(target.to_string().as_bytes());
+    hash.write(ask.axis.as_str().as_bytes());
+    // The names that steps out have always had stay as they are.
+    if ask.purpose != Purpose::Triggered {
+        hash.write(ask.purpose.as_str().as_bytes());
     }
-}
-
-/// Whether every pod runs and takes traffic at that size.
-fn is_ready(snapshot: &WorkloadSnapshot, action: &ScalingAction) -> bool {
-    let all_ready = snapshot.ready_replicas >= snapshot.replicas && !snapshot.rollout_in_progress;
-    all_ready
-        && match &action.to {
-            Size::Replicas(_) => true,
-            Size::Resources(containers) => snapshot.pods.iter().all(|pod| {
-                pod.ready && has_sizes(&pod.containers, containers) && pod.resize == ResizeState::Settled
-            }),
-        }
+    hash.write(uid.as_bytes());
+    hash.write(&now.as_nanosecond().to_be_bytes());
+    ActionId::from(format!("{}-{:016x}", now.as_second(), hash.0))
 }

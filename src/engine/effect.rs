@@ -5,7 +5,7 @@
 use crate::domain::diagnosis::Diagnose;
 use crate::domain::name::TargetId;
 use crate::domain::notice::Notice;
-use crate::domain::scaling::ScalingAction;
+use crate::domain::scaling::{Announcement, ScalingAction};
 
 /// Something to do, after the state that explains it is committed.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,4 +19,6 @@ pub enum Effect {
     Look(TargetId),
     /// Write a size; answered by `Written`.
     Write(Box<ScalingAction>),
+    /// Write a line on a workload; best effort, answered by nothing, and not repeated after a restart.
+    Announce(Box<Announcement>),
 }

@@ -8,7 +8,7 @@ use crate::domain::diagnosis::Finding;
 use crate::domain::name::{ActionId, IncidentId, NoticeId, SilenceId, TargetId};
 use crate::domain::notice::Origin;
 use crate::domain::observation::Round;
-use crate::domain::scaling::{ClusterFailure, WorkloadSnapshot};
+use crate::domain::scaling::{ClusterFailure, PauseOrder, WorkloadSnapshot};
 use crate::domain::silence::Silence;
 use crate::domain::trouble::Trouble;
 
@@ -110,6 +110,20 @@ pub enum Event {
         target: TargetId,
         /// What was seen.
         seen: Result<Box<WorkloadSnapshot>, ClusterFailure>,
+    },
+    /// A person asks that a target is not scaled.
+    PauseScaling {
+        /// Which.
+        target: TargetId,
+        /// Who, why and for how long.
+        order: PauseOrder,
+    },
+    /// A person lets a target be scaled again; what did not help or was undone is forgiven.
+    ResumeScaling {
+        /// Which.
+        target: TargetId,
+        /// Who.
+        by: Arc<str>,
     },
     /// A scaling write ended.
     Written {

@@ -10,7 +10,7 @@ use crate::domain::incident::{Incident, IncidentState, Member};
 use crate::domain::name::IncidentId;
 use crate::domain::notice::Facts;
 use crate::domain::quantity::Unit;
-use crate::domain::scaling::{ActionState, Axis};
+use crate::domain::scaling::{Axis, Direction};
 
 use super::Engine;
 use super::diagnosis::found;
@@ -77,11 +77,11 @@ impl Engine {
             .actions
             .values()
             .filter(|action| action.incident.as_ref() == Some(&incident.id))
-            .find(|action| matches!(action.state, ActionState::Applied { .. }))
+            .find(|action| action.state.is_running() && !action.state.is_unwritten())
             .map(|action| action.ready_by);
         let resting = || {
             self.targets_of(incident)
-                .flat_map(|target| Axis::ALL.map(|axis| (target.id.clone(), axis)))
+                .flat_map(|target| Axis::ALL.map(|axis| (target.id.clone(), axis, Direction::Out)))
                 .filter_map(|place| self.state.cooldowns.get(&place).copied())
                 .filter(|until| *until > now)
                 .min()

@@ -4,13 +4,15 @@
 //! ```text
 //! Observed ─▶ rounds ─▶ incidents ─▶ news ─▶ Deliver          (one notice a channel and incident, however much
 //!                │          └─▶ diagnosis ─▶ Diagnose           happened in one event)
-//!                └────▶ scaling ───────────▶ Look, Write
+//!                └────▶ scaling ───────────▶ Look, Write, Announce
 //! ```
 //!
 //! After each event the shell takes [`Engine::take_changes`], commits them with the effects, and only then performs
 //! the effects.
 
 mod action;
+mod budget;
+mod checks;
 mod delivery;
 mod diagnosis;
 mod digest;
@@ -20,19 +22,26 @@ pub mod event;
 mod evidence;
 mod explain;
 mod facts;
+mod grievance;
 pub mod heartbeat;
 mod incidents;
+mod kept_size;
 mod lanes;
 mod news;
+mod pause;
 pub mod plan;
 mod reload;
 pub mod report;
+mod revert;
 mod rounds;
+mod scale_in;
 mod scaling;
 mod sight;
+mod standing;
 pub mod state;
 mod suppress;
 mod trouble;
+mod verify;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -46,12 +55,12 @@ use crate::domain::name::{IncidentId, NoticeId, RuleId, TargetId};
 use crate::domain::notice::{Facts, Notice};
 use crate::domain::rest::Rest;
 use crate::domain::rule::Rule;
-use crate::domain::scaling::{Axis, HeldReason, ScalingAction};
+use crate::domain::scaling::{Axis, Direction, HeldReason, ScalingAction, TargetRecord};
 use crate::domain::trouble::Trouble;
 
 use effect::Effect;
 use event::Event;
-use evidence::TargetState;
+use evidence::{TargetIndex, TargetState};
 use lanes::Lanes;
 use news::NewsDesk;
 use plan::Plan;
@@ -65,6 +74,7 @@ use suppress::Suppressor;
 pub struct Engine {
     plan: Arc<Plan>,
     index: rounds::Index,
+    target_index: TargetIndex,
     state: State,
     sight: Sight,
     targets: BTreeMap<TargetId, TargetState>,
@@ -94,6 +104,7 @@ impl Engine {
     pub fn restore(plan: Arc<Plan>, state: State, now: Timestamp) -> (Self, Vec<Effect>) {
         let mut engine = Self {
             index: rounds::Index::new(&plan),
+            target_index: TargetIndex::new(&plan),
             plan,
             state,
             sight: Sight::new(now),
@@ -146,6 +157,8 @@ impl Engine {
                 self.diagnosed(&incident, step, asked_at, *finding, now);
             }
             Event::TargetSeen { target, seen } => self.target_seen(&target, seen, now),
+            Event::PauseScaling { target, order } => self.pause_scaling(&target, order, now),
+            Event::ResumeScaling { target, by } => self.resume_scaling(&target, &by, now),
             Event::Written { action, outcome } => self.written(&action, outcome, now),
         }
         self.publish(now);
@@ -227,14 +240,19 @@ impl Engine {
         self.state.actions.values()
     }
 
-    /// Until when a target rests on an axis.
-    pub fn cooldown(&self, target: &TargetId, axis: Axis) -> Option<Timestamp> {
-        self.state.cooldowns.get(&(target.clone(), axis)).copied()
+    /// Until when a target rests on an axis after a step out or back.
+    pub fn cooldown(&self, target: &TargetId, axis: Axis, direction: Direction) -> Option<Timestamp> {
+        self.state.cooldowns.get(&(target.clone(), axis, direction)).copied()
     }
 
     /// Why a target's wanted step on an axis is not taken, where one is wanted and held.
-    pub fn held(&self, target: &TargetId, axis: Axis) -> Option<HeldReason> {
-        self.targets.get(target).and_then(|state| state.held(axis))
+    pub fn held(&self, target: &TargetId, axis: Axis, direction: Direction) -> Option<&HeldReason> {
+        self.targets.get(target).and_then(|state| state.held(axis, direction))
+    }
+
+    /// What is remembered of a target beside its actions.
+    pub fn target_record(&self, target: &TargetId) -> Option<&TargetRecord> {
+        self.state.targets.get(target)
     }
 
     /// Whether nothing can be evaluated now.

@@ -8,6 +8,7 @@ use crate::domain::Timestamp;
 use crate::domain::alert::{AlertChange, AlertKey};
 
 use super::Engine;
+use super::evidence::TargetIndex;
 use super::plan::Plan;
 use super::report::Report;
 use super::rounds::Index;
@@ -15,6 +16,7 @@ use super::rounds::Index;
 impl Engine {
     pub(super) fn reload(&mut self, plan: Arc<Plan>, now: Timestamp) {
         self.index = Index::new(&plan);
+        self.target_index = TargetIndex::new(&plan);
         // What is well is durable only where its silence would page: that may have changed.
         for (id, rule) in &plan.rules.rules {
             let was = self.plan.rules.rules.get(id).is_some_and(|rule| rule.pages_on_silence());

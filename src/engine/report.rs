@@ -10,7 +10,7 @@ use crate::domain::labels::Labels;
 use crate::domain::matcher::Matchers;
 use crate::domain::name::{ActionId, IncidentId, RuleId, SilenceId, TargetId};
 use crate::domain::notice::NoticeEvent;
-use crate::domain::scaling::{ActionState, Axis, HeldReason};
+use crate::domain::scaling::{ActionState, Axis, Direction, HeldReason};
 use crate::domain::severity::Severity;
 use crate::domain::silence::SilenceMove;
 use crate::domain::suppression::Suppression;
@@ -55,6 +55,8 @@ pub enum Report {
         axis: Axis,
         /// Where it is now.
         state: ActionState,
+        /// The code of the reason why.
+        reason: &'static str,
         /// The change in words.
         change: Arc<str>,
         /// What asked for it.
@@ -66,8 +68,19 @@ pub enum Report {
         target: TargetId,
         /// The axis.
         axis: Axis,
+        /// Whether a step out or back.
+        direction: Direction,
         /// Why.
         reason: HeldReason,
+    },
+    /// A person asked that a target is not scaled, or that ended.
+    Paused {
+        /// The target.
+        target: TargetId,
+        /// Who: a person's name, or `runbookd` where its time was over.
+        by: Arc<str>,
+        /// Whether it is paused now.
+        paused: bool,
     },
     /// A step of a diagnosis ended.
     Diagnosed {

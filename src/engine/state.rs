@@ -10,7 +10,7 @@ use crate::domain::labels::Labels;
 use crate::domain::name::{ActionId, IncidentId, IncidentTypeName, NoticeId, RuleId, SilenceId, TargetId};
 use crate::domain::notice::Notice;
 use crate::domain::rule::RuleSet;
-use crate::domain::scaling::{Axis, ScalingAction};
+use crate::domain::scaling::{Axis, Direction, ScalingAction, TargetRecord};
 use crate::domain::silence::Silence;
 
 use crate::domain::change::Change;
@@ -36,7 +36,9 @@ pub struct State {
     /// The scaling actions that are remembered.
     pub actions: BTreeMap<ActionId, ScalingAction>,
     /// When each target's rest ends.
-    pub cooldowns: BTreeMap<(TargetId, Axis), Timestamp>,
+    pub cooldowns: BTreeMap<(TargetId, Axis, Direction), Timestamp>,
+    /// What is remembered of targets beside their actions.
+    pub targets: BTreeMap<TargetId, TargetRecord>,
     /// The silences that are remembered, those that are over among them.
     pub silences: BTreeMap<SilenceId, Silence>,
     /// How many incidents were numbered on a day (`20261123`).
@@ -66,7 +68,10 @@ impl State {
             Change::Incident(id, incident) => put(&mut self.incidents, id, incident.map(|it| *it)),
             Change::Notice(id, notice) => put(&mut self.outbox, id, notice.map(|it| *it)),
             Change::Action(id, action) => put(&mut self.actions, id, action.map(|it| *it)),
-            Change::Cooldown(target, axis, until) => put(&mut self.cooldowns, (target, axis), until),
+            Change::Cooldown(target, axis, direction, until) => {
+                put(&mut self.cooldowns, (target, axis, direction), until);
+            }
+            Change::Target(target, record) => put(&mut self.targets, target, record.map(|it| *it)),
             Change::Silence(id, silence) => put(&mut self.silences, id, silence.map(|it| *it)),
             Change::Numbered(day, count) => {
                 self.numbered.insert(day, count);
@@ -110,7 +115,8 @@ pub(super) struct Dirty {
     pub(super) incidents: BTreeSet<IncidentId>,
     pub(super) notices: BTreeSet<NoticeId>,
     pub(super) actions: BTreeSet<ActionId>,
-    pub(super) cooldowns: BTreeSet<(TargetId, Axis)>,
+    pub(super) cooldowns: BTreeSet<(TargetId, Axis, Direction)>,
+    pub(super) targets: BTreeSet<TargetId>,
     pub(super) silences: BTreeSet<SilenceId>,
     pub(super) days: BTreeSet<u32>,
 }
@@ -127,6 +133,7 @@ impl Dirty {
             notices: state.outbox.keys().cloned().collect(),
             actions: state.actions.keys().cloned().collect(),
             cooldowns: state.cooldowns.keys().cloned().collect(),
+            targets: state.targets.keys().cloned().collect(),
             silences: state.silences.keys().cloned().collect(),
             days: state.numbered.keys().copied().collect(),
         }
@@ -140,7 +147,10 @@ impl Dirty {
                 Change::Incident(id, _) => drop(self.incidents.insert(id)),
                 Change::Notice(id, _) => drop(self.notices.insert(id)),
                 Change::Action(id, _) => drop(self.actions.insert(id)),
-                Change::Cooldown(target, axis, _) => drop(self.cooldowns.insert((target, axis))),
+                Change::Cooldown(target, axis, direction, _) => {
+                    self.cooldowns.insert((target, axis, direction));
+                }
+                Change::Target(target, _) => drop(self.targets.insert(target)),
                 Change::Silence(id, _) => drop(self.silences.insert(id)),
                 Change::Numbered(day, _) => drop(self.days.insert(day)),
             }
@@ -169,7 +179,11 @@ impl Dirty {
         });
         let cooldowns = self.cooldowns.into_iter().map(|key| {
             let until = state.cooldowns.get(&key).copied();
-            Change::Cooldown(key.0, key.1, until)
+            Change::Cooldown(key.0, key.1, key.2, until)
+        });
+        let targets = self.targets.into_iter().map(|id| {
+            let record = state.targets.get(&id).cloned().map(Box::new);
+            Change::Target(id, record)
         });
         let silences = self.silences.into_iter().map(|id| {
             let silence = state.silences.get(&id).cloned().map(Box::new);
@@ -184,6 +198,7 @@ impl Dirty {
             .chain(notices)
             .chain(actions)
             .chain(cooldowns)
+            .chain(targets)
             .chain(silences)
             .chain(days)
             .collect()

@@ -10,7 +10,7 @@ use crate::domain::incident::Member;
 use crate::domain::labels::Labels;
 use crate::domain::name::IncidentTypeName;
 use crate::domain::quantity::Unit;
-use crate::domain::scaling::Axis;
+use crate::domain::scaling::{Axis, Direction};
 use crate::domain::trouble::Trouble;
 
 use super::Engine;
@@ -67,7 +67,7 @@ impl Engine {
             for axis in Axis::ALL {
                 let Some(rest) = policy.axis(axis).map(|axis| axis.cool_down) else { continue };
                 let until = now.checked_add(rest).unwrap_or(Timestamp::MAX);
-                let place = (target.id.clone(), axis);
+                let place = (target.id.clone(), axis, Direction::Out);
                 let known = self.state.cooldowns.entry(place.clone()).or_insert(until);
                 *known = until.max(*known);
                 self.dirty.cooldowns.insert(place);

@@ -12,10 +12,8 @@ use reqwest::header::{HeaderValue, USER_AGENT};
 use tokio::time::Instant;
 
 use super::failure::{Call, classify};
-use crate::domain::scaling::ClusterFailure;
-
-/// Who owns the fields that the daemon writes.
-pub const FIELD_MANAGER: &str = "runbookd";
+use super::sight::Sight;
+use crate::domain::scaling::{ClusterFailure, FIELD_MANAGER};
 
 /// How long one call may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -40,6 +38,7 @@ pub struct Cluster {
     pub(super) client: Client,
     timeout: Duration,
     known: Arc<Mutex<Known>>,
+    pub(super) sight: Arc<Sight>,
 }
 
 /// What the server was found to offer.
@@ -64,7 +63,7 @@ impl Cluster {
         config.connect_timeout = Some(TIMEOUT / 2);
         config.headers.push((USER_AGENT, HeaderValue::from_static(FIELD_MANAGER)));
         let client = Client::try_from(config).map_err(ClusterError::Setup)?;
-        Ok(Self { client, timeout: TIMEOUT, known: Arc::default() })
+        Ok(Self { client, timeout: TIMEOUT, known: Arc::default(), sight: Arc::default() })
     }
 
     /// The same cluster with another limit for each call.

@@ -2,16 +2,20 @@
 
 use k8s_openapi::api::autoscaling::v1::Scale;
 use k8s_openapi::api::core::v1::{Pod, PodCondition};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::api::{Api, ListParams};
-use kube::core::{ApiResource, DynamicObject};
+use kube::core::{ApiResource, DynamicObject, Selector};
 use serde_json::Value;
 
 use super::client::Cluster;
 use super::failure::Call;
+use super::occupancy::HeldPod;
 use super::resources::{SizedContainer, has_sizes, size_of};
 use super::rollout;
 use crate::domain::name::TargetId;
-use crate::domain::scaling::{ClusterFailure, ContainerSize, PodSnapshot, ResizeState, WorkloadSnapshot};
+use crate::domain::scaling::{
+    ClusterFailure, ContainerSize, Known, Placed, PodSnapshot, ResizeState, Unseen, WorkloadSnapshot,
+};
 
 impl Cluster {
     /// Looks at a workload of any kind that has a `scale` subresource.
@@ -19,18 +23,24 @@ impl Cluster {
     /// The version it carries is the one read first, so that a change made while looking makes a later write fail.
     /// Ready replicas are counted from the pods where the workload has a selector.
     pub async fn look(&self, target: &TargetId) -> Result<WorkloadSnapshot, ClusterFailure> {
+        self.sight.begun().await;
         let kind = self.kind(&target.kind).await?;
         let workloads = self.workloads(&kind, target);
         let scale = self.scale(&workloads, target).await?;
-        let (workload, pods, in_place_resize) = tokio::try_join!(
-            self.call(Call::Read, workloads.get(&target.name)),
-            self.pods(target, &kind, &scale),
-            self.offers_resize(),
-        )?;
+        let (workload, in_place_resize) =
+            tokio::try_join!(self.call(Call::Read, workloads.get(&target.name)), self.offers_resize())?;
         if is_owned_replica_set(&kind, &workload) {
             return Err(ClusterFailure::NotScalable);
         }
         let replicas = wanted(&scale);
+        let (pods, placed) = match self.followed_pods(target, &kind, &workload) {
+            Ok(pods) => {
+                let snapshots = pods.iter().map(|pod| pod.snapshot.clone()).collect();
+                (Some(snapshots), Known::Seen(pods.into_iter().map(Placed::from).collect()))
+            }
+            Err(why) => (self.pods(target, &kind, &scale).await?, Known::Unseen(why)),
+        };
+        let surroundings = self.sight.around(target, &kind, &workload, placed, replicas);
         let ready = match &pods {
             Some(pods) => pods.iter().filter(|pod| pod.ready).count(),
             None => count(workload.data.pointer("/status/readyReplicas")),
@@ -50,6 +60,7 @@ impl Cluster {
             containers: template_sizes(&workload),
             pods: pods.unwrap_or_default(),
             in_place_resize,
+            surroundings,
         })
     }
 
@@ -74,6 +85,22 @@ impl Cluster {
             }
             other => other,
         }
+    }
+
+    /// The pods that are the workload's and not on their way out, as the watch holds them.
+    fn followed_pods(
+        &self,
+        target: &TargetId,
+        kind: &ApiResource,
+        workload: &DynamicObject,
+    ) -> Result<Vec<HeldPod>, Unseen> {
+        // Other kinds spell their selector as they like; theirs is asked for with their scale.
+        let selector = workload.data.pointer("/spec/selector").filter(|_| kind.group == "apps");
+        let selector = selector.and_then(|read| serde_json::from_value::<LabelSelector>(read.clone()).ok());
+        let selector = selector.and_then(|read| Selector::try_from(read).ok());
+        let selector = selector.filter(|selector| !selector.selects_all()).ok_or(Unseen::Unreadable)?;
+        let uid = workload.metadata.uid.as_deref();
+        self.sight.occupancy.pods(&target.namespace, &selector, |owner| is_owner(owner, &kind.kind, uid))
     }
 
     /// The pods that are the workload's and not on their way out; none where it has no selector, which would match
@@ -131,16 +158,26 @@ pub(super) fn is_live(pod: &Pod) -> bool {
 pub(super) fn belongs(pod: &Pod, kind: &str, workload: Option<&str>) -> bool {
     let mut owners = pod.metadata.owner_references.iter().flatten();
     let owner = owners.find(|owner| owner.controller == Some(true));
+    is_owner(owner.map(|owner| (owner.kind.as_str(), owner.uid.as_str())), kind, workload)
+}
+
+/// Whether a pod's controller, by its kind and identity, is the workload or one of its own.
+fn is_owner(owner: Option<(&str, &str)>, kind: &str, workload: Option<&str>) -> bool {
     match kind {
-        "Deployment" => owner.is_some_and(|owner| owner.kind == "ReplicaSet"),
+        "Deployment" => owner.is_some_and(|(kind, _)| kind == "ReplicaSet"),
         "StatefulSet" | "ReplicaSet" | "ReplicationController" => {
-            owner.is_some_and(|owner| Some(owner.uid.as_str()) == workload)
+            owner.is_some_and(|(_, uid)| Some(uid) == workload)
         }
         _ => true,
     }
 }
 
-fn snapshot(pod: &Pod) -> PodSnapshot {
+/// Whether a node has said of a resize that it can never be.
+pub(super) fn resize_is_infeasible(pod: &Pod) -> bool {
+    condition(pod, "PodResizePending").is_some_and(|pending| pending.reason.as_deref() == Some("Infeasible"))
+}
+
+pub(super) fn snapshot(pod: &Pod) -> PodSnapshot {
     let containers = sizes(pod);
     PodSnapshot {
         name: pod.metadata.name.clone().unwrap_or_default().into(),

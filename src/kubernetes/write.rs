@@ -5,11 +5,13 @@ use kube::api::{Api, Patch, PatchParams};
 use kube::core::{ApiResource, DynamicObject};
 use serde_json::json;
 
-use super::client::{Cluster, FIELD_MANAGER};
+use super::client::Cluster;
 use super::failure::Call;
 use super::observe::{template_sizes, wanted};
 use super::resources::{has_sizes, patch_of};
-use crate::domain::scaling::{ClusterFailure, ContainerSize, ScalingAction, Size, VerticalMode};
+use crate::domain::scaling::{
+    ClusterFailure, ContainerSize, FIELD_MANAGER, ScalingAction, Size, VerticalMode,
+};
 
 impl Cluster {
     /// Writes the size that an action decided. Writing it again is harmless: what already has the size is left alone.

@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use crate::domain::Timestamp;
 use crate::domain::change::Change;
 use crate::domain::name::TargetId;
-use crate::domain::scaling::Axis;
+use crate::domain::scaling::{Axis, Direction};
 
 use super::StoreError;
 
@@ -25,9 +25,14 @@ impl Row {
             Change::Incident(id, incident) => row("incident", id.as_str(), incident.as_ref()),
             Change::Notice(id, notice) => row("notice", id.as_str(), notice.as_ref()),
             Change::Action(id, action) => row("action", id.as_str(), action.as_ref()),
-            Change::Cooldown(target, axis, until) => {
-                row("cooldown", &json("cooldown", &(target, axis))?, until.as_ref())
+            Change::Cooldown(target, axis, direction, until) => {
+                let kind = match direction {
+                    Direction::Out => "cooldown",
+                    Direction::In => "cooldown_in",
+                };
+                row(kind, &json(kind, &(target, axis))?, until.as_ref())
             }
+            Change::Target(target, record) => row("target", &json("target", target)?, record.as_ref()),
             Change::Silence(id, silence) => row("silence", id.as_str(), silence.as_ref()),
             Change::Numbered(day, count) => row("numbered", &day.to_string(), Some(count)),
         }
@@ -40,10 +45,12 @@ impl Row {
             "incident" => Change::Incident(key.into(), Some(parse(kind, body)?)),
             "notice" => Change::Notice(key.into(), Some(parse(kind, body)?)),
             "action" => Change::Action(key.into(), Some(parse(kind, body)?)),
-            "cooldown" => {
+            "cooldown" | "cooldown_in" => {
                 let (target, axis): (TargetId, Axis) = parse(kind, key)?;
-                Change::Cooldown(target, axis, Some(parse::<Timestamp>(kind, body)?))
+                let direction = if kind == "cooldown" { Direction::Out } else { Direction::In };
+                Change::Cooldown(target, axis, direction, Some(parse::<Timestamp>(kind, body)?))
             }
+            "target" => Change::Target(parse(kind, key)?, Some(parse(kind, body)?)),
             "silence" => Change::Silence(key.into(), Some(parse(kind, body)?)),
             "numbered" => Change::Numbered(parse(kind, key)?, parse(kind, body)?),
             _ => return Ok(None),

@@ -3,7 +3,6 @@
 use tracing::{info, warn};
 
 use crate::domain::alert::AlertChange;
-use crate::domain::scaling::ActionState;
 use crate::engine::report::Report;
 
 use super::metrics::{DiagnosisLabels, Metrics, ReasonLabels, ScalingLabels};
@@ -26,26 +25,20 @@ pub fn narrate(report: &Report, metrics: &Metrics) {
         Report::Incident { id, event, severity, headline, channels } => {
             info!(incident = %id, %event, %severity, %headline, channels, "incident told");
         }
-        Report::Scaling { action, target, axis, state, change, evidence } => {
-            let reason = match state {
-                ActionState::Refused { reason, .. } => reason.as_str(),
-                ActionState::NotReady { .. } => "not_ready",
-                ActionState::Planned
-                | ActionState::Applied { .. }
-                | ActionState::Verified { .. }
-                | ActionState::Abandoned { .. }
-                | ActionState::DryRun { .. } => "",
-            };
+        Report::Scaling { action, target, axis, state, reason, change, evidence } => {
             let outcome = state.as_str();
             info!(%action, %target, %axis, state = outcome, reason, %change, %evidence, "scaling action moved");
             metrics
                 .scaling_actions
-                .get_or_create(&ScalingLabels { axis: axis.as_str(), outcome, reason })
+                .get_or_create(&ScalingLabels { axis: axis.as_str(), outcome, reason: *reason })
                 .inc();
         }
-        Report::Held { target, axis, reason } => {
-            info!(%target, %axis, %reason, "scaling step held");
+        Report::Held { target, axis, direction, reason } => {
+            info!(%target, %axis, %direction, %reason, "scaling step held");
             metrics.scaling_held.get_or_create(&ReasonLabels { reason: reason.as_str() }).inc();
+        }
+        Report::Paused { target, by, paused } => {
+            info!(%target, by = %by, paused, "scaling paused or resumed");
         }
         Report::Diagnosed { incident, step, kind, failure } => {
             let (kind, outcome) = (kind.as_str(), failure.map_or("found", |failure| failure.as_str()));

@@ -9,7 +9,7 @@ use runbookd::domain::labels::Labels;
 use runbookd::domain::name::{ChannelName, RuleId};
 use runbookd::domain::quantity::Unit;
 use runbookd::domain::rule::{Condition, Direction, GroupBy, OnNoData, Rule};
-use runbookd::domain::scaling::{Axis, ScalingMode, VerticalMode};
+use runbookd::domain::scaling::{Axis, AxisChoice, ScalingMode, VerticalMode};
 use runbookd::domain::severity::Severity;
 
 const METRICS: &str = "metrics:
@@ -229,15 +229,15 @@ scale_out_strategy:
     assert_eq!(
         triggers,
         [
-            ("cpu_usage", 0.7, Axis::Horizontal),
-            ("memory_usage", 0.8, Axis::Vertical),
-            ("response_time", 0.3, Axis::Vertical),
+            ("cpu_usage", 0.7, AxisChoice::Only(Axis::Horizontal)),
+            ("memory_usage", 0.8, AxisChoice::Only(Axis::Vertical)),
+            ("response_time", 0.3, AxisChoice::Only(Axis::Vertical)),
         ]
     );
     let target = &policy.targets[0];
     assert_eq!((target.id.kind.as_ref(), target.id.to_string().as_str()), ("Deployment", "default/checkout"));
     assert_eq!((target.min_replicas, target.max_replicas, target.ready_within), (1, 10, 5 * MINUTE));
-    assert_eq!((policy.sustained, target.vertical), (5 * MINUTE, VerticalMode::InPlaceThenTemplate));
+    assert_eq!((policy.sustained, target.limits.vertical), (5 * MINUTE, VerticalMode::InPlaceThenTemplate));
 }
 
 #[test]

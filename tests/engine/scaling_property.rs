@@ -8,7 +8,9 @@ use std::sync::LazyLock;
 use proptest::prelude::*;
 use runbookd::domain::labels::Labels;
 use runbookd::domain::observation::{Answer, Observation, QueryFailure, Round, Sample};
-use runbookd::domain::scaling::{ActionState, ClusterFailure, ScalingAction, Size, WorkloadSnapshot};
+use runbookd::domain::scaling::{
+    ActionState, ClusterFailure, Purpose, ScalingAction, Size, Surroundings, WorkloadSnapshot,
+};
 use runbookd::engine::Engine;
 use runbookd::engine::effect::Effect;
 use runbookd::engine::event::Event;
@@ -87,6 +89,7 @@ struct World {
     run: Vec<i64>,
     blind_since: i64,
     carried_out: Vec<i64>,
+    reverts: usize,
 }
 
 impl World {
@@ -102,6 +105,7 @@ impl World {
             containers: Vec::new(),
             pods: Vec::new(),
             in_place_resize: true,
+            surroundings: Surroundings::open(),
         };
         Self {
             engine: Engine::new(PLAN.clone(), at(0)),
@@ -112,6 +116,7 @@ impl World {
             run: Vec::new(),
             blind_since: 0,
             carried_out: Vec::new(),
+            reverts: 0,
         }
     }
 
@@ -171,13 +176,14 @@ impl World {
                 self.committed.apply(change);
             }
             for report in self.engine.take_reports() {
-                if let Report::Scaling { state: ActionState::Planned, .. } = report {
+                // What gives a size back answers no trigger.
+                if let Report::Scaling { state: ActionState::Planned, reason: "triggered", .. } = report {
                     self.check_plan(seconds)?;
                 }
             }
             let Some(effect) = waiting.pop_front() else { return Ok(()) };
             let event = match effect {
-                Effect::Deliver(_) | Effect::Diagnose(_) => continue,
+                Effect::Deliver(_) | Effect::Diagnose(_) | Effect::Announce(_) => continue,
                 Effect::Look(target) => {
                     let seen = if self.can_look {
                         Ok(Box::new(self.workload.clone()))
@@ -221,10 +227,17 @@ impl World {
         if arrives && fits {
             self.workload.replicas = to;
             self.workload.resource_version = format!("{}'", self.workload.resource_version).into();
-            if let Some(last) = self.carried_out.last() {
-                prop_assert!(seconds - last >= COOLDOWN, "two steps within a cooldown: {last} and {seconds}");
+            if action.course.purpose == Purpose::Revert {
+                self.reverts += 1;
+            } else {
+                if let Some(last) = self.carried_out.last() {
+                    prop_assert!(
+                        seconds - last >= COOLDOWN,
+                        "two steps within a cooldown: {last}, {seconds}"
+                    );
+                }
+                self.carried_out.push(seconds);
             }
-            self.carried_out.push(seconds);
         }
         Ok(match self.writes {
             Outcome::Accepted if fits => Some(Ok(())),
@@ -255,9 +268,21 @@ proptest! {
 fn the_random_world_does_scale() {
     let mut world = World::new();
     for round in 1..200 {
-        world.play(&Turn::See(Some(0.95)), round * 15).expect("a sound step");
+        // Each step helps a little, for a moment.
+        let value = if world.engine.actions().any(|action| action.state.rank() == 4) { 0.8 } else { 0.95 };
+        world.play(&Turn::See(Some(value)), round * 15).expect("a sound step");
         world.play(&Turn::Ready, round * 15 + 1).expect("a sound step");
     }
     assert_eq!(world.workload.replicas, MAX);
-    assert_eq!(world.carried_out.len(), 4);
+    assert_eq!((world.carried_out.len(), world.reverts), (4, 0));
+}
+
+#[test]
+fn the_random_world_gives_back_and_gives_up() {
+    let mut world = World::new();
+    for round in 1..400 {
+        world.play(&Turn::See(Some(0.95)), round * 15).expect("a sound step");
+    }
+    // Pods never come up: each step is given back, and after three no other is taken.
+    assert_eq!((world.workload.replicas, world.carried_out.len(), world.reverts), (3, 3, 3));
 }

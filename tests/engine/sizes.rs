@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use runbookd::domain::name::TargetId;
 use runbookd::domain::scaling::{
-    ContainerSize, HeldReason, Target, VerticalMode, more_replicas, more_resources,
+    Bounds, ContainerSize, HeldReason, Limits, Target, fewer_replicas, more_replicas, more_resources,
 };
 
 const MI: f64 = 1024.0 * 1024.0;
@@ -18,7 +18,9 @@ fn target(replicas: (u32, u32), max_cpu: Option<f64>, max_memory: Option<f64>) -
         max_memory,
         ready_within: std::time::Duration::from_secs(300),
         health: None,
-        vertical: VerticalMode::InPlace,
+        limits: Limits::default(),
+        connections: None,
+        schedule: Vec::new(),
     }
 }
 
@@ -44,7 +46,25 @@ fn replicas_grow_by_the_step_within_the_bounds() {
         ((1, u32::MAX), u32::MAX - 1, 5, Ok(u32::MAX)),
     ];
     for (bounds, current, step, expected) in rows {
-        assert_eq!(more_replicas(current, step, &target(bounds, None, None)), expected, "{current} + {step}");
+        let bounds = Bounds { least: bounds.0, most: bounds.1, scheduled: false };
+        assert_eq!(more_replicas(current, step, bounds), expected, "{current} + {step}");
+    }
+}
+
+#[test]
+fn replicas_shrink_by_the_step_and_never_below_the_least() {
+    let rows = [
+        ((2, 20), 6, 1, Ok(5)),
+        ((2, 20), 3, 2, Ok(2)),
+        ((2, 20), 2, 1, Err(HeldReason::AtMinimum)),
+        ((2, 20), 1, 1, Err(HeldReason::AtMinimum)),
+        // Somebody scaled beyond the bound by hand: one step at a time all the same.
+        ((2, 20), 30, 1, Ok(29)),
+        ((0, 20), 1, 5, Ok(0)),
+    ];
+    for (bounds, current, step, expected) in rows {
+        let bounds = Bounds { least: bounds.0, most: bounds.1, scheduled: false };
+        assert_eq!(fewer_replicas(current, step, bounds), expected, "{current} - {step}");
     }
 }
 

@@ -463,6 +463,7 @@ fn moves(reports: &[Report]) -> Vec<String> {
         | Report::Diagnosed { .. }
         | Report::Suppressed { .. }
         | Report::Silence { .. }
+        | Report::Paused { .. }
         | Report::Trouble { .. } => None,
     });
     moved.collect()

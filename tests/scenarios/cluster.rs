@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use runbookd::domain::name::TargetId;
 use runbookd::domain::quantity::{Unit, parse};
 use runbookd::domain::scaling::{
-    ClusterFailure, ContainerSize, PodSnapshot, ResizeState, ScalingAction, Size, WorkloadSnapshot,
+    ClusterFailure, ContainerSize, PodSnapshot, ResizeState, ScalingAction, Size, Surroundings,
+    WorkloadSnapshot,
 };
 
 /// How a write is answered.
@@ -57,6 +58,7 @@ impl Cluster {
             }],
             pods: Vec::new(),
             in_place_resize: true,
+            surroundings: Surroundings::open(),
         });
         workload.resource_version = version;
         for (key, value) in properties {

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use runbookd::domain::headline::clock;
 use runbookd::domain::labels::Labels;
 use runbookd::domain::name::RuleId;
-use runbookd::domain::scaling::Axis;
+use runbookd::domain::scaling::{Axis, Direction};
 use runbookd::engine::Engine;
 use runbookd::engine::report::Report;
 
@@ -35,9 +35,12 @@ impl Picture {
             engine.incidents().map(|it| (it.id.to_string(), format!("{} {}", it.state, it.severity)));
         let targets = engine.plan().rules.policy.iter().flat_map(|policy| &policy.targets);
         let rests =
-            targets.flat_map(|target| Axis::ALL.map(|axis| (target, axis))).filter_map(|(target, axis)| {
-                let until = engine.cooldown(&target.id, axis)?;
-                Some((format!("{} {axis}", target.id), clock(until)))
+            targets.flat_map(|target| Axis::ALL.map(|axis| (target, axis))).flat_map(|(target, axis)| {
+                Direction::ALL.into_iter().filter_map(move |direction| {
+                    let until = engine.cooldown(&target.id, axis, direction)?;
+                    let back = if direction == Direction::In { " back" } else { "" };
+                    Some((format!("{} {axis}{back}", target.id), clock(until)))
+                })
             });
         Self { alerts: alerts.collect(), incidents: incidents.collect(), rests: rests.collect() }
     }
@@ -52,6 +55,7 @@ impl Picture {
                 Report::Incident { .. }
                 | Report::Scaling { .. }
                 | Report::Held { .. }
+                | Report::Paused { .. }
                 | Report::Sight { .. }
                 | Report::Diagnosed { .. }
                 | Report::Suppressed { .. }

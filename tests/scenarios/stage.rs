@@ -18,6 +18,7 @@ use runbookd::domain::name::{ChannelName, IncidentId, NoticeId, QueryId, TargetI
 use runbookd::domain::notice::Notice;
 use runbookd::domain::observation::{Answer, Observation, QueryFailure, Round, Sample};
 use runbookd::domain::quantity::{self, Unit};
+use runbookd::domain::scaling::Direction;
 use runbookd::domain::silence::{Silence, SilenceRequest};
 use runbookd::engine::Engine;
 use runbookd::engine::effect::Effect;
@@ -246,11 +247,17 @@ impl Stage {
                 Report::Sight { blind } => {
                     lines.push(if *blind { "blind" } else { "sees again" }.into());
                 }
-                Report::Held { target, axis, reason } => {
-                    lines.push(format!("{target} {axis} held: {reason}"));
+                Report::Held { target, axis, direction, reason } => {
+                    let back = if *direction == Direction::In { " back" } else { "" };
+                    lines.push(format!("{target} {axis}{back} held: {reason}"));
                 }
-                Report::Scaling { target, axis, state, change, evidence, .. } => {
-                    lines.push(format!("{target} {axis} {}: {change}, {evidence}", state.as_str()));
+                Report::Scaling { target, axis, state, reason, change, evidence, .. } => {
+                    let state = state.as_str();
+                    lines.push(format!("{target} {axis} {state} ({reason}): {change}, {evidence}"));
+                }
+                Report::Paused { target, by, paused } => {
+                    let word = if *paused { "paused" } else { "resumed" };
+                    lines.push(format!("{target} {word} by {by}"));
                 }
                 Report::Alert { .. }
                 | Report::Incident { .. }
@@ -312,8 +319,8 @@ impl Stage {
                     Some(event) => waiting.push_back(event),
                     None => self.flying.push(*notice),
                 },
-                // The script says when a step ends.
-                Effect::Diagnose(_) => {}
+                // The script says when a step ends. What is written on a workload is in the report of the same move.
+                Effect::Diagnose(_) | Effect::Announce(_) => {}
                 Effect::Look(target) => {
                     let seen = self.cluster.look(&target);
                     waiting.push_back(Event::TargetSeen { target, seen });

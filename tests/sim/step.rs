@@ -77,7 +77,7 @@ impl Step {
 
 fn needs_record(effect: &Effect) -> bool {
     match effect {
-        Effect::Write(_) => true,
+        Effect::Write(_) | Effect::Announce(_) => true,
         Effect::Deliver(notice) => notice.event == NoticeEvent::Heartbeat,
         Effect::Look(_) | Effect::Diagnose(_) => false,
     }
@@ -97,6 +97,6 @@ fn held(effect: Effect) -> Option<Event> {
                 retry_after: None,
             },
         }),
-        Effect::Look(_) | Effect::Diagnose(_) => None,
+        Effect::Look(_) | Effect::Diagnose(_) | Effect::Announce(_) => None,
     }
 }

@@ -59,7 +59,8 @@ pub(super) fn names(walk: &Walk<'_>, node: &Node, known: &Intervals) -> Vec<Arc<
     walk.list(node).iter().filter_map(known_name).collect()
 }
 
-fn entries(walk: &Walk<'_>, node: &Node) -> Vec<Entry> {
+/// The entries of an interval.
+pub(super) fn entries(walk: &Walk<'_>, node: &Node) -> Vec<Entry> {
     let items = walk.list(node);
     if items.is_empty() && matches!(node.value, crate::config::tree::Value::List(_)) {
         walk.error(Code::BadValue, node.span, "an interval without an entry never begins")
@@ -68,7 +69,8 @@ fn entries(walk: &Walk<'_>, node: &Node) -> Vec<Entry> {
     items.iter().map(|item| entry(walk, item)).collect()
 }
 
-fn entry(walk: &Walk<'_>, node: &Node) -> Entry {
+/// One entry of an interval.
+pub(super) fn entry(walk: &Walk<'_>, node: &Node) -> Entry {
     let fields = walk.fields(node, ENTRY_KEYS);
     let times = fields.get("times").map_or(&[][..], |node| walk.list(node));
     Entry {

@@ -59,7 +59,8 @@ pub(crate) fn read(walk: &Walk<'_>, blocks: &Blocks, settings: &Settings) -> Rul
         groups::read(&reader, node, &mut set);
     }
     if let Some(node) = blocks.get("scale_out_strategy") {
-        set.policy = Some(scaling::read(&reader, node, &catalogue, &mut set.queries));
+        let policy = scaling::read(&reader, node, &catalogue, &set.time_intervals, &mut set.queries);
+        set.policy = Some(policy);
     }
     set.resource_requirements = blocks.get("resource_requirements").map(|node| capacity::read(walk, node));
     set.backup_configuration = blocks.get("backup_configuration").map(|node| backup::read(walk, node));

@@ -1,125 +1,262 @@
-//! Actions: one decided change, where it is in its life, and why a wanted one is not taken. Writes nothing.
+//! Actions: one decided change and where it is in its life. Owns the stages and their order; writes nothing.
+//!
+//! ```text
+//! planned ─▶ checked ─▶ applied ─▶ ready ─▶ healthy ─▶ verified
+//!    │          │          └─────────┴─────────┴──▶ failed ─▶ reverted
+//!    ├──────────┴─▶ refused · dry_run
+//!    └─▶ abandoned (from any of them)
+//! ```
 
-use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::domain::Timestamp;
-use crate::domain::headline::clock;
 use crate::domain::name::{ActionId, IncidentId, TargetId, TriggerName};
+use crate::domain::quantity::Unit;
 
-use super::{Axis, ClusterFailure, Size, VerticalMode};
-
-/// Why a wanted step is not taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum HeldReason {
-    /// `kubernetes.mode` is `off`.
-    Off,
-    /// Nothing can be evaluated now.
-    Blind,
-    /// The trigger's value is not a finite number.
-    NotFinite,
-    /// The target rests on this axis after its last step.
-    Cooldown {
-        /// Until when.
-        until: Timestamp,
-    },
-    /// The target has reached its bound.
-    AtMaximum,
-    /// A rollout is in progress.
-    Rollout,
-    /// The policy has no step for this axis.
-    NoStep,
-    /// The target could not be seen.
-    Cluster(ClusterFailure),
-    /// The container has no request or limit that could grow.
-    NothingToGrow,
-}
-
-impl HeldReason {
-    /// The code shown everywhere.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Off => "off",
-            Self::Blind => "blind",
-            Self::NotFinite => "not_finite",
-            Self::Cooldown { .. } => "cooldown",
-            Self::AtMaximum => "at_maximum",
-            Self::Rollout => "rollout",
-            Self::NoStep => "no_step",
-            Self::Cluster(failure) => failure.as_str(),
-            Self::NothingToGrow => "nothing_to_grow",
-        }
-    }
-}
-
-impl fmt::Display for HeldReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Cooldown { until } => write!(f, "cooldown until {}", clock(*until)),
-            other => f.pad(other.as_str()),
-        }
-    }
-}
+use super::reason::{
+    AppliedReason, CheckedReason, FailedReason, HealthyReason, Purpose, RefusedReason, VerifiedReason,
+};
+use super::{Axis, ContainerSize, Direction, Size, VerticalMode};
 
 /// Where a scaling action is in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ActionState {
-    /// Decided and recorded; not known to be written.
+    /// Decided and recorded; nothing asked of the cluster yet.
     Planned,
-    /// The API server accepted the write.
+    /// It may be written; not known to be written.
+    Checked {
+        /// When.
+        at: Timestamp,
+        /// How the checks ended.
+        reason: CheckedReason,
+    },
+    /// The write happened.
     Applied {
         /// When.
         at: Timestamp,
+        /// How that is known.
+        #[serde(default)]
+        reason: AppliedReason,
     },
     /// Every pod is ready at the new size.
+    Ready {
+        /// When.
+        at: Timestamp,
+    },
+    /// The service is healthy with it.
+    Healthy {
+        /// When.
+        at: Timestamp,
+        /// How that is known.
+        reason: HealthyReason,
+    },
+    /// What asked for it is better.
     Verified {
         /// When.
         at: Timestamp,
+        /// How that is known.
+        #[serde(default)]
+        reason: VerifiedReason,
     },
     /// Decided exactly like the others, and not written on purpose.
     DryRun {
         /// When.
         at: Timestamp,
     },
-    /// The write was refused.
+    /// It was not written.
     Refused {
         /// When.
         at: Timestamp,
         /// Why.
-        reason: ClusterFailure,
+        reason: RefusedReason,
+    },
+    /// It was written and is no good.
+    #[serde(alias = "NotReady")]
+    Failed {
+        /// When.
+        at: Timestamp,
+        /// Why.
+        #[serde(default)]
+        reason: FailedReason,
+    },
+    /// It failed, and the size before it was given back.
+    Reverted {
+        /// When.
+        at: Timestamp,
+        /// Why it failed.
+        reason: FailedReason,
     },
     /// The configuration changed so that it is no longer followed.
     Abandoned {
         /// When.
         at: Timestamp,
     },
-    /// The pods did not become ready in time.
-    NotReady {
-        /// When that was given up.
-        at: Timestamp,
-    },
 }
 
 impl ActionState {
     /// The word used in metrics and APIs.
-    pub fn as_str(self) -> &'static str {
+    pub fn as_str(&self) -> &'static str {
         match self {
             Self::Planned => "planned",
+            Self::Checked { .. } => "checked",
             Self::Applied { .. } => "applied",
+            Self::Ready { .. } => "ready",
+            Self::Healthy { .. } => "healthy",
             Self::Verified { .. } => "verified",
             Self::DryRun { .. } => "dry_run",
             Self::Refused { .. } => "refused",
+            Self::Failed { .. } => "failed",
+            Self::Reverted { .. } => "reverted",
             Self::Abandoned { .. } => "abandoned",
-            Self::NotReady { .. } => "not_ready",
+        }
+    }
+
+    /// The code of the reason why it is there.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Planned => "",
+            Self::Checked { reason: CheckedReason::Passed, .. } => "passed",
+            Self::Checked { reason: CheckedReason::UnknownAllowed, .. } => "unknown_allowed",
+            Self::Checked { reason: CheckedReason::NothingToCheck, .. } => "nothing_to_check",
+            Self::Applied { reason: AppliedReason::Accepted, .. } => "accepted",
+            Self::Applied { reason: AppliedReason::FoundThere, .. } => "found_there",
+            Self::Ready { .. } => "pods_ready",
+            Self::Healthy { reason: HealthyReason::HealthCheck, .. } => "health_check",
+            Self::Healthy { reason: HealthyReason::NoHealthCheck, .. } => "no_health_check",
+            Self::Verified { reason: VerifiedReason::Improved, .. } => "improved",
+            Self::Verified { reason: VerifiedReason::NotJudged, .. } => "not_judged",
+            Self::Verified { reason: VerifiedReason::NothingToJudge, .. } => "nothing_to_judge",
+            Self::DryRun { .. } => "dry_run",
+            Self::Refused { reason: RefusedReason::Cluster(failure), .. } => failure.as_str(),
+            Self::Refused { reason: RefusedReason::Held(reason), .. } => reason.as_str(),
+            Self::Failed { reason, .. } | Self::Reverted { reason, .. } => reason.as_str(),
+            Self::Abandoned { .. } => "configuration_changed",
+        }
+    }
+
+    /// The reason as events of the cluster spell it.
+    pub fn event_reason(&self) -> &'static str {
+        match self {
+            Self::Planned => "ScalingPlanned",
+            Self::Checked { .. } => "ScalingChecked",
+            Self::Applied { .. } => "ScalingApplied",
+            Self::Ready { .. } => "ScalingReady",
+            Self::Healthy { .. } => "ScalingHealthy",
+            Self::Verified { .. } => "ScalingVerified",
+            Self::DryRun { .. } => "ScalingDryRun",
+            Self::Refused { .. } => "ScalingRefused",
+            Self::Failed { .. } => "ScalingFailed",
+            Self::Reverted { .. } => "ScalingReverted",
+            Self::Abandoned { .. } => "ScalingAbandoned",
+        }
+    }
+
+    /// When it came to be; of a plan the action itself knows.
+    pub fn at(&self) -> Option<Timestamp> {
+        match self {
+            Self::Planned => None,
+            Self::Checked { at, .. }
+            | Self::Applied { at, .. }
+            | Self::Ready { at }
+            | Self::Healthy { at, .. }
+            | Self::Verified { at, .. }
+            | Self::DryRun { at }
+            | Self::Refused { at, .. }
+            | Self::Failed { at, .. }
+            | Self::Reverted { at, .. }
+            | Self::Abandoned { at } => Some(*at),
         }
     }
 
     /// Whether it still needs something to happen.
-    pub fn is_running(self) -> bool {
-        matches!(self, Self::Planned | Self::Applied { .. })
+    pub fn is_running(&self) -> bool {
+        self.is_unwritten()
+            || matches!(self, Self::Applied { .. } | Self::Ready { .. } | Self::Healthy { .. })
     }
+
+    /// Whether its write is not known to have happened and still may.
+    pub fn is_unwritten(&self) -> bool {
+        matches!(self, Self::Planned | Self::Checked { .. })
+    }
+
+    /// Whether somebody should look.
+    pub fn is_bad(&self) -> bool {
+        matches!(self, Self::Refused { .. } | Self::Failed { .. } | Self::Reverted { .. })
+    }
+
+    /// How far along it is: no move goes back.
+    pub fn rank(&self) -> u8 {
+        match self {
+            Self::Planned => 0,
+            Self::Checked { .. } => 1,
+            Self::Applied { .. } => 2,
+            Self::Ready { .. } => 3,
+            Self::Healthy { .. } => 4,
+            Self::Failed { .. } => 5,
+            Self::Verified { .. }
+            | Self::DryRun { .. }
+            | Self::Refused { .. }
+            | Self::Reverted { .. }
+            | Self::Abandoned { .. } => 6,
+        }
+    }
+}
+
+/// What one trigger said when a step was decided.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Ballot {
+    /// Which trigger.
+    pub trigger: TriggerName,
+    /// The metric it reads.
+    pub metric: Arc<str>,
+    /// The metric's unit.
+    pub unit: Unit,
+    /// Its freshest value.
+    pub value: f64,
+    /// What it is compared with.
+    pub threshold: f64,
+    /// Whether it asked for the step.
+    pub asks: bool,
+}
+
+/// What an action came from and how it went, beyond its sizes.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Course {
+    /// Why it was decided.
+    #[serde(default)]
+    pub purpose: Purpose,
+    /// Whether it adds or takes back.
+    #[serde(default)]
+    pub direction: Direction,
+    /// What every trigger said.
+    #[serde(default)]
+    pub votes: Vec<Ballot>,
+    /// The cores that the pods request on top with it.
+    #[serde(default)]
+    pub cores: f64,
+    /// The states before this one, with their instants and reasons.
+    #[serde(default)]
+    pub past: Vec<ActionState>,
+    /// When the write happened.
+    #[serde(default)]
+    pub applied_at: Option<Timestamp>,
+    /// Since when a node has had no room for a pod's new size.
+    #[serde(default)]
+    pub deferred_since: Option<Timestamp>,
+    /// Its failure asks for a revert, and so many tries were made.
+    #[serde(default)]
+    pub owes_revert: Option<u8>,
+    /// The autoscaler whose least is raised in place of the workload's own number.
+    #[serde(default)]
+    pub raise: Option<Arc<str>>,
+    /// What the template gave each container when it was decided.
+    #[serde(default)]
+    pub template: Vec<ContainerSize>,
+    /// The failed action whose size it gives back.
+    #[serde(default)]
+    pub reverts: Option<ActionId>,
 }
 
 /// One decided change.
@@ -133,9 +270,9 @@ pub struct ScalingAction {
     pub uid: Arc<str>,
     /// On which axis.
     pub axis: Axis,
-    /// The trigger that asked.
+    /// The trigger that asked with the strongest breach; another word where none did.
     pub trigger: TriggerName,
-    /// The trigger's value and threshold then, in words.
+    /// What asked, in words.
     pub evidence: Arc<str>,
     /// The size before.
     pub from: Size,
@@ -149,10 +286,14 @@ pub struct ScalingAction {
     pub incident: Option<IncidentId>,
     /// When it was decided.
     pub planned_at: Timestamp,
-    /// Until when the pods must be ready.
+    /// Until when the next thing must have happened: the write and the ready pods, the healthy service, the better
+    /// trigger.
     pub ready_by: Timestamp,
     /// Where it is.
     pub state: ActionState,
+    /// What it came from and how it went.
+    #[serde(default)]
+    pub course: Course,
 }
 
 impl ScalingAction {
@@ -161,6 +302,23 @@ impl ScalingAction {
         match self.to {
             Size::Replicas(_) => format!("{} → {} replicas", self.from, self.to),
             Size::Resources(_) => format!("{} → {}", self.from, self.to),
+        }
+    }
+
+    /// Moves on; the state before is remembered. A move backwards is none.
+    pub fn move_to(&mut self, state: ActionState) {
+        if state.rank() < self.state.rank() {
+            return;
+        }
+        let before = std::mem::replace(&mut self.state, state);
+        self.course.past.push(before);
+    }
+
+    /// The code of the reason for its state.
+    pub fn reason(&self) -> &'static str {
+        match self.state {
+            ActionState::Planned => self.course.purpose.as_str(),
+            _ => self.state.reason(),
         }
     }
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::quantity::Unit;
 
-use super::{HeldReason, Target};
+use super::{Bounds, HeldReason, Target};
 
 /// What one container asks for and may use. Cores and bytes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -52,10 +52,16 @@ impl fmt::Display for Size {
     }
 }
 
-/// The replicas after one step, within the target's bounds.
-pub fn more_replicas(current: u32, step: u32, target: &Target) -> Result<u32, HeldReason> {
-    let wanted = current.saturating_add(step).clamp(target.min_replicas, target.max_replicas);
+/// The replicas after one step, within the bounds.
+pub fn more_replicas(current: u32, step: u32, bounds: Bounds) -> Result<u32, HeldReason> {
+    let wanted = current.saturating_add(step).clamp(bounds.least, bounds.most);
     if wanted > current { Ok(wanted) } else { Err(HeldReason::AtMaximum) }
+}
+
+/// The replicas after one step back, within the bounds.
+pub fn fewer_replicas(current: u32, step: u32, bounds: Bounds) -> Result<u32, HeldReason> {
+    let wanted = current.saturating_sub(step).max(bounds.least);
+    if wanted < current { Ok(wanted) } else { Err(HeldReason::AtMinimum) }
 }
 
 /// The containers' resources after one step of `share` (0.25 for a quarter more).

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::name::TargetId;
 
-use super::ContainerSize;
+use super::{ContainerSize, Surroundings};
 
 /// How far a running pod's resize has come, as the kubelet reports it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,6 +60,8 @@ pub struct WorkloadSnapshot {
     pub pods: Vec<PodSnapshot>,
     /// Whether the cluster offers in-place resize.
     pub in_place_resize: bool,
+    /// What was seen around it.
+    pub surroundings: Surroundings,
 }
 
 /// Why a target could not be seen or written. A closed set: it becomes a reason and a metric label.

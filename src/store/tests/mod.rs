@@ -15,7 +15,7 @@ use crate::domain::Timestamp;
 use crate::domain::alert::{Alert, AlertKey};
 use crate::domain::labels::Labels;
 use crate::domain::name::TargetId;
-use crate::domain::scaling::Axis;
+use crate::domain::scaling::{Axis, Direction, PauseOrder, TargetRecord};
 
 fn instant() -> Timestamp {
     "2026-11-23T03:22:00Z".parse().unwrap()
@@ -31,8 +31,23 @@ fn changes() -> Vec<Change> {
     let target = TargetId { namespace: "shop".into(), kind: "Deployment".into(), name: "checkout".into() };
     vec![
         Change::Alert(key, Some(alert)),
-        Change::Cooldown(target, Axis::Vertical, Some(instant())),
+        Change::Cooldown(target, Axis::Vertical, Direction::Out, Some(instant())),
         Change::Numbered(20_261_123, 7),
+    ]
+}
+
+fn record() -> TargetRecord {
+    let (by, reason) = ("Ana".into(), "moving".into());
+    let pause = PauseOrder { by, reason, since: instant(), until: None };
+    TargetRecord { pause: Some(pause), ..TargetRecord::default() }
+}
+
+/// What is remembered of a target.
+fn of_target() -> Vec<Change> {
+    let target = TargetId { namespace: "shop".into(), kind: "Deployment".into(), name: "checkout".into() };
+    vec![
+        Change::Cooldown(target.clone(), Axis::Horizontal, Direction::In, Some(instant())),
+        Change::Target(target, Some(Box::new(record()))),
     ]
 }
 
@@ -131,6 +146,18 @@ fn what_was_committed_is_read_back_and_a_deletion_deletes() {
     assert_eq!((found.len(), store.take_findings()), (2, Vec::new()));
 }
 
+#[test]
+fn what_is_remembered_of_a_target_is_read_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = StoreSettings::Sqlite(folder.path().join("store.db"));
+    let (mut store, _) = Store::open(&settings).unwrap();
+    store.commit(&of_target()).unwrap();
+    drop(store);
+    let (_, mut found) = Store::open(&settings).unwrap();
+    found.sort_by_key(|change| matches!(change, Change::Target(..)));
+    assert_eq!(found, of_target());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
@@ -170,8 +197,13 @@ fn change() -> impl Strategy<Value = Change> {
     let cooldown = ("[a-c]", any::<bool>(), any::<bool>(), 0_i64..4_000_000_000).prop_map(
         |(name, wide, there, until)| {
             let target = TargetId { namespace: "shop".into(), kind: "Deployment".into(), name: name.into() };
-            let axis = if wide { Axis::Horizontal } else { Axis::Vertical };
-            Change::Cooldown(target, axis, there.then(|| Timestamp::from_second(until).unwrap()))
+            let direction = if wide { Direction::Out } else { Direction::In };
+            Change::Cooldown(
+                target,
+                Axis::Horizontal,
+                direction,
+                there.then(|| Timestamp::from_second(until).unwrap()),
+            )
         },
     );
     prop_oneof![

@@ -1,13 +1,15 @@
 //! The Kubernetes adapter against an API server that behaves, refuses, is old, slow, broken and gone.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod surroundings;
+
 use std::time::{Duration, Instant};
 
 use runbookd::domain::Timestamp;
 use runbookd::domain::diagnosis::Pods;
 use runbookd::domain::name::TargetId;
 use runbookd::domain::scaling::{
-    ActionState, Axis, ClusterFailure, ContainerSize, ResizeState, ScalingAction, Size, VerticalMode,
+    ActionState, Axis, ClusterFailure, ContainerSize, Course, ResizeState, ScalingAction, Size, VerticalMode,
     WorkloadSnapshot,
 };
 use runbookd::kubernetes::Cluster;
@@ -84,6 +86,7 @@ fn action(seen: &WorkloadSnapshot, to: Size, vertical: VerticalMode) -> ScalingA
         planned_at: Timestamp::UNIX_EPOCH,
         ready_by: Timestamp::UNIX_EPOCH,
         state: ActionState::Planned,
+        course: Course::default(),
     }
 }
 

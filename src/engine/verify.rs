@@ -1,0 +1,253 @@
+//! Verification: what a look, a health check and a trigger say about a step under way. Owns how far it has come and when
+//! it is given up; what follows from a failure is `revert`'s and `standing`'s.
+
+use std::time::Duration;
+
+use crate::domain::Timestamp;
+use crate::domain::notice::NoticeEvent;
+use crate::domain::scaling::{
+    ActionState, AppliedReason, ClusterFailure, ContainerSize, Direction, FailedReason, HealthyReason,
+    Policy, Purpose, ResizeState, ScalingAction, Size, Target, VerifiedReason, WorkloadSnapshot,
+};
+
+use super::Engine;
+
+/// A trigger is better when its value fell by this share of what it was when the step was decided.
+const BETTER_BY: f64 = 0.05;
+
+impl Engine {
+    /// A running action's target was seen: has it happened, is it ready, healthy, better, or is it too late?
+    pub(super) fn follow(
+        &mut self,
+        target: &Target,
+        mut action: ScalingAction,
+        snapshot: &WorkloadSnapshot,
+        now: Timestamp,
+    ) {
+        if action.state.is_unwritten() {
+            self.settle_write(action, snapshot, now);
+            return;
+        }
+        if snapshot.uid != action.uid {
+            self.fail(action, FailedReason::Replaced, None, now);
+            return;
+        }
+        if let Some(by) = undone(snapshot, &action) {
+            self.fail(action, FailedReason::Undone, by, now);
+            return;
+        }
+        if matches!(action.state, ActionState::Applied { .. }) {
+            self.note_deferral(&mut action, snapshot, now);
+            if let Some(reason) = self.is_hopeless(snapshot, &action, now) {
+                self.fail(action, reason, None, now);
+                return;
+            }
+            if !(is_at(snapshot, &action) && is_ready(snapshot, &action)) {
+                if now >= action.ready_by {
+                    let reason = match action.course.deferred_since {
+                        Some(_) => FailedReason::Deferred,
+                        None => FailedReason::NotReady,
+                    };
+                    self.fail(action, reason, None, now);
+                }
+                return;
+            }
+            self.advance(&mut action, ActionState::Ready { at: now }, target.ready_within, now);
+        }
+        self.judge(target, action, now);
+    }
+
+    /// Whether the service is healthy with a step, and what asked for it better.
+    fn judge(&mut self, target: &Target, mut action: ScalingAction, now: Timestamp) {
+        let plan = self.plan.clone();
+        let Some(policy) = &plan.rules.policy else { return };
+        if matches!(action.state, ActionState::Ready { .. }) {
+            let reason = match self.is_healthy(target, &action) {
+                Some(reason) => reason,
+                None if now >= action.ready_by => {
+                    self.fail(action, FailedReason::Unhealthy, None, now);
+                    return;
+                }
+                None => return,
+            };
+            self.advance(&mut action, ActionState::Healthy { at: now, reason }, policy.settle, now);
+        }
+        match self.is_better(policy, target, &action, now) {
+            Some(reason) => {
+                let text = format!("{}, ready", action.change());
+                self.helped(target, &action, reason, now);
+                let state = ActionState::Verified { at: now, reason };
+                self.finish(action, state, &text, NoticeEvent::Scaled, now);
+            }
+            None if now >= action.ready_by => self.fail(action, FailedReason::NotImproved, None, now),
+            None => {}
+        }
+    }
+
+    /// A step that came one stage further, and how long it has for the next.
+    fn advance(&mut self, action: &mut ScalingAction, state: ActionState, span: Duration, now: Timestamp) {
+        action.move_to(state);
+        action.ready_by = now.checked_add(span).unwrap_or(Timestamp::MAX);
+        self.narrate(action, &format!("{} {}", action.state.as_str(), action.change()), now);
+        self.keep(action.clone());
+    }
+
+    /// A write whose outcome is not known.
+    fn settle_write(&mut self, action: ScalingAction, snapshot: &WorkloadSnapshot, now: Timestamp) {
+        if is_at(snapshot, &action) {
+            self.applied(action, AppliedReason::FoundThere, now);
+        } else if snapshot.uid != action.uid {
+            let text = "not scaled: the workload was replaced by another of its name";
+            self.refuse(action, ClusterFailure::NotFound, text, now);
+        } else if now < action.ready_by {
+            // The same write again: if the first one happened after all, the version no longer fits.
+            self.write(action);
+        } else if is_partly_at(snapshot, &action) {
+            self.applied_unseen(action, now);
+        } else {
+            let reason = ClusterFailure::Unreachable;
+            let text = format!("not scaled {}: {reason}", action.change());
+            self.refuse(action, reason, &text, now);
+        }
+    }
+
+    /// Nobody could see what became of an action until its deadline.
+    pub(super) fn lose_sight(&mut self, action: ScalingAction, now: Timestamp) {
+        // The write may have happened: a step that nobody could see counts as one.
+        if action.state.is_unwritten() {
+            self.applied_unseen(action, now);
+        } else {
+            self.fail(action, FailedReason::Unseen, None, now);
+        }
+    }
+
+    fn applied_unseen(&mut self, action: ScalingAction, now: Timestamp) {
+        self.cool_down(&action, now);
+        let text = format!("{}: {}", action.change(), FailedReason::Unseen.words());
+        let state = ActionState::Failed { at: now, reason: FailedReason::Unseen };
+        self.finish(action, state, &text, NoticeEvent::NotScaled, now);
+    }
+
+    fn is_healthy(&self, target: &Target, action: &ScalingAction) -> Option<HealthyReason> {
+        if target.health.is_none() {
+            return Some(HealthyReason::NoHealthCheck);
+        }
+        let since = action.course.applied_at?;
+        let seen = self.health.get(&target.id)?;
+        (seen.well && seen.at >= since).then_some(HealthyReason::HealthCheck)
+    }
+
+    /// Whether what asked for a step is better; `None` while that cannot be said.
+    fn is_better(
+        &self,
+        policy: &Policy,
+        target: &Target,
+        action: &ScalingAction,
+        now: Timestamp,
+    ) -> Option<VerifiedReason> {
+        let asked = || action.course.votes.iter().filter(|vote| vote.asks);
+        if action.course.purpose != Purpose::Triggered || asked().next().is_none() {
+            return Some(VerifiedReason::NothingToJudge);
+        }
+        let since = action.course.applied_at?;
+        let mut judged = false;
+        for before in asked() {
+            let trigger = policy.triggers.iter().find(|trigger| trigger.name == before.trigger);
+            let vote = trigger.and_then(|trigger| self.fresh_value(target, trigger, now));
+            // What was seen before the write says nothing about it.
+            let Some(vote) = vote.filter(|vote| vote.seen_at > since) else { continue };
+            judged = true;
+            if vote.value <= before.threshold || vote.value <= before.value * (1.0 - BETTER_BY) {
+                return Some(VerifiedReason::Improved);
+            }
+        }
+        (!judged && now >= action.ready_by).then_some(VerifiedReason::NotJudged)
+    }
+
+    /// Remembers since when a node has had no room. The kubelet's own time begins anew with each recommendation.
+    fn note_deferral(&mut self, action: &mut ScalingAction, snapshot: &WorkloadSnapshot, now: Timestamp) {
+        let deferred = matches!(action.to, Size::Resources(_))
+            && snapshot.pods.iter().any(|pod| pod.resize == ResizeState::Deferred);
+        let since = deferred.then(|| action.course.deferred_since.unwrap_or(now));
+        if since != action.course.deferred_since {
+            action.course.deferred_since = since;
+            self.keep(action.clone());
+        }
+    }
+
+    /// Why a step can never become ready, where that is known already.
+    fn is_hopeless(
+        &self,
+        snapshot: &WorkloadSnapshot,
+        action: &ScalingAction,
+        now: Timestamp,
+    ) -> Option<FailedReason> {
+        let _ = now;
+        let resizes = matches!(action.to, Size::Resources(_));
+        if resizes && snapshot.pods.iter().any(|pod| pod.resize == ResizeState::Infeasible) {
+            return Some(FailedReason::Infeasible);
+        }
+        None
+    }
+}
+
+/// Whether somebody took a written step back, and who wrote the size that is there.
+fn undone(snapshot: &WorkloadSnapshot, action: &ScalingAction) -> Option<Option<std::sync::Arc<str>>> {
+    let Size::Replicas(to) = action.to else { return None };
+    // Where another autoscaler's least was raised, it has to follow first.
+    let Size::Replicas(from) = action.from else { return None };
+    let is_back = match action.course.direction {
+        Direction::Out => snapshot.replicas < to,
+        Direction::In => snapshot.replicas > to,
+    };
+    let awaited = action.course.raise.is_some() && matches!(action.state, ActionState::Applied { .. });
+    let _ = from;
+    (is_back && !awaited).then(|| writer_of_replicas(snapshot))
+}
+
+/// Who wrote the number of replicas last, where that is known and not the daemon.
+pub(super) fn writer_of_replicas(snapshot: &WorkloadSnapshot) -> Option<std::sync::Arc<str>> {
+    let owner = snapshot.surroundings.replicas_by.as_ref()?;
+    (&*owner.manager != super::incidents::DAEMON).then(|| owner.manager.clone())
+}
+
+/// Whether the workload has the size that the action asked for.
+fn is_at(snapshot: &WorkloadSnapshot, action: &ScalingAction) -> bool {
+    match &action.to {
+        // Somebody may have added more meanwhile; what was asked for is there all the same.
+        Size::Replicas(count) if action.state.is_unwritten() || action.course.direction == Direction::In => {
+            snapshot.uid == action.uid && snapshot.replicas == *count
+        }
+        Size::Replicas(count) => snapshot.uid == action.uid && snapshot.replicas >= *count,
+        Size::Resources(containers) => {
+            let pods = !snapshot.pods.is_empty()
+                && snapshot.pods.iter().all(|pod| has_sizes(&pod.containers, containers));
+            snapshot.uid == action.uid && (pods || has_sizes(&snapshot.containers, containers))
+        }
+    }
+}
+
+/// Whether the containers that were sized have their size; others may stand beside them, put there at admission.
+pub(super) fn has_sizes(found: &[ContainerSize], wanted: &[ContainerSize]) -> bool {
+    wanted.iter().all(|size| found.contains(size))
+}
+
+/// Whether some pods have the size that the action asked for.
+pub(super) fn is_partly_at(snapshot: &WorkloadSnapshot, action: &ScalingAction) -> bool {
+    match &action.to {
+        Size::Replicas(_) => false,
+        Size::Resources(containers) => snapshot.pods.iter().any(|pod| has_sizes(&pod.containers, containers)),
+    }
+}
+
+/// Whether every pod runs and takes traffic at that size.
+fn is_ready(snapshot: &WorkloadSnapshot, action: &ScalingAction) -> bool {
+    let all_ready = snapshot.ready_replicas >= snapshot.replicas && !snapshot.rollout_in_progress;
+    all_ready
+        && match &action.to {
+            Size::Replicas(_) => true,
+            Size::Resources(containers) => snapshot.pods.iter().all(|pod| {
+                pod.ready && has_sizes(&pod.containers, containers) && pod.resize == ResizeState::Settled
+            }),
+        }
+}
