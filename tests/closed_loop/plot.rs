@@ -16,6 +16,7 @@ const LEGEND: f64 = 44.0;
 fn stroke(who: Who) -> (&'static str, &'static str) {
     match who {
         Who::Runbook => ("#0072b2", "none"),
+        Who::RunbookAndBack => ("#0072b2", "2 3"),
         Who::Hpa => ("#d55e00", "none"),
         Who::HpaBoth => ("#d55e00", "2 3"),
     }
@@ -95,7 +96,8 @@ fn panel(svg: &mut String, shape: &Shape, scores: &[Score]) {
         for (at, minute) in score.minutes.iter().enumerate() {
             points.push_str(&format!(" {:.1},{:.1}", x(at), y(minute.needed)));
         }
-        points.push_str(&format!(" {:.1},{:.1}", x(count), y(0.0)));
+        let last = score.minutes.last().map_or(0.0, |minute| minute.needed);
+        points.push_str(&format!(" {0:.1},{1:.1} {0:.1},{2:.1}", x(count), y(last), y(0.0)));
         svg.push_str(&format!("<polygon points=\"{points}\" fill=\"#e3e3e3\"/>\n"));
     }
     for (row, score) in scores.iter().enumerate() {

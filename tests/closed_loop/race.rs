@@ -25,6 +25,8 @@ const AFTER: i64 = 10;
 pub(crate) enum Who {
     /// The runbook's policy as it stands.
     Runbook,
+    /// The same, taking back what is not needed.
+    RunbookAndBack,
     /// The autoscaler on CPU.
     Hpa,
     /// The autoscaler on CPU and response time, the two signals of the runbook's policy.
@@ -32,12 +34,13 @@ pub(crate) enum Who {
 }
 
 impl Who {
-    pub(crate) const ALL: [Self; 3] = [Self::Runbook, Self::Hpa, Self::HpaBoth];
+    pub(crate) const ALL: [Self; 4] = [Self::Runbook, Self::RunbookAndBack, Self::Hpa, Self::HpaBoth];
 
     /// The name in the table.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Runbook => "runbookd",
+            Self::RunbookAndBack => "runbookd, scale_in",
             Self::Hpa => "HPA, CPU",
             Self::HpaBoth => "HPA, CPU and response time",
         }
@@ -102,6 +105,7 @@ pub(crate) fn run(shape: &Shape, who: Who) -> Score {
     let mut pipeline = Pipeline::default();
     let mut controller = match who {
         Who::Runbook => Controller::Runbook(Box::new(Runbook::new())),
+        Who::RunbookAndBack => Controller::Runbook(Box::new(Runbook::and_back())),
         Who::Hpa => Controller::Hpa { memory: Memory::default(), both: false },
         Who::HpaBoth => Controller::Hpa { memory: Memory::default(), both: true },
     };

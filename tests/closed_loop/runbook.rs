@@ -9,7 +9,7 @@ use runbookd::daemon::running::plan as plan_of;
 use runbookd::domain::Timestamp;
 use runbookd::domain::labels::Labels;
 use runbookd::domain::observation::{Answer, Observation, Round, Sample};
-use runbookd::domain::scaling::{Policy, Size, WorkloadSnapshot};
+use runbookd::domain::scaling::{Policy, Size, Surroundings, WorkloadSnapshot};
 use runbookd::engine::Engine;
 use runbookd::engine::effect::Effect;
 use runbookd::engine::event::Event;
@@ -26,6 +26,18 @@ const RUNBOOK: &str = "scale_out_strategy:
   targets: [{service: checkout, min_replicas: 2, max_replicas: 20, ready_within: 5m}]
 ";
 
+/// The same, taking back what is not needed. What is clear is said for both triggers: at half of 300 ms, the default, a
+/// service at 60 % of its CPU would never be clear.
+const AND_BACK: &str = "scale_out_strategy:
+  triggers:
+    cpu_sustained: {threshold: 70%, clear: 55%}
+    response_time: {threshold: 300ms, clear: 250ms}
+  actions: {horizontal: {step: +2 replicas, cool_down: 10m}}
+  sustained: 5m
+  scale_in: {step: 1, stabilize: 30m, cool_down: 10m}
+  targets: [{service: checkout, min_replicas: 2, max_replicas: 20, ready_within: 5m}]
+";
+
 /// Queries are asked this often, in seconds, and this long after a scrape.
 const EVERY: i64 = 15;
 const AFTER: i64 = 7;
@@ -37,9 +49,19 @@ pub(crate) struct Runbook {
 }
 
 impl Runbook {
+    /// The runbook's policy as it stands.
     pub(crate) fn new() -> Self {
+        Self::of(RUNBOOK)
+    }
+
+    /// The runbook's policy, and scaling in.
+    pub(crate) fn and_back() -> Self {
+        Self::of(AND_BACK)
+    }
+
+    fn of(rules: &str) -> Self {
         let config = [("config.yaml", "kubernetes: {mode: apply}")];
-        let loaded = parse(&Sources::from_texts(&config, &[("rules.yaml", RUNBOOK)]));
+        let loaded = parse(&Sources::from_texts(&config, &[("rules.yaml", rules)]));
         let loaded = loaded.unwrap_or_else(|diagnostics| panic!("{diagnostics}"));
         let plan = Arc::new(plan_of(&loaded.settings, loaded.rules));
         Self { engine: Engine::new(plan.clone(), at(0)), plan }
@@ -85,7 +107,7 @@ impl Runbook {
                         writes += u32::from(service.scale(wanted));
                         events.push_back(Event::Written { action: action.id, outcome: Ok(()) });
                     }
-                    Effect::Deliver(_) | Effect::Diagnose(_) => {}
+                    Effect::Deliver(_) | Effect::Diagnose(_) | Effect::Announce(_) => {}
                 }
             }
         }
@@ -103,6 +125,7 @@ impl Runbook {
             containers: Vec::new(),
             pods: Vec::new(),
             in_place_resize: true,
+            surroundings: Surroundings::open(),
         }
     }
 }
