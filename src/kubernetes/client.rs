@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::failure::{Call, classify};
 use super::sight::Sight;
+use crate::domain::name::TargetId;
 use crate::domain::scaling::{ClusterFailure, FIELD_MANAGER};
 
 /// How long one call may take.
@@ -46,6 +47,10 @@ pub struct Cluster {
 struct Known {
     kinds: HashMap<Arc<str>, ApiResource>,
     resize: Option<(bool, Instant)>,
+    /// Whether objects of a kind that own workloads can be scaled themselves.
+    owners: HashMap<String, bool>,
+    /// Where each target was found.
+    places: HashMap<TargetId, TargetId>,
 }
 
 impl Cluster {
@@ -122,6 +127,22 @@ impl Cluster {
             Some(resource) => drop(known.kinds.insert(kind.into(), resource.clone())),
             None => drop(known.kinds.remove(kind)),
         });
+    }
+
+    pub(super) fn known_owner(&self, kind: &str) -> Option<bool> {
+        self.known(|known| known.owners.get(kind).copied())
+    }
+
+    pub(super) fn remember_owner(&self, kind: &str, is_scalable: bool) {
+        self.known(|known| known.owners.insert(kind.to_owned(), is_scalable));
+    }
+
+    pub(super) fn known_place(&self, target: &TargetId) -> Option<TargetId> {
+        self.known(|known| known.places.get(target).cloned())
+    }
+
+    pub(super) fn remember_place(&self, target: &TargetId, at: &TargetId) {
+        self.known(|known| known.places.insert(target.clone(), at.clone()));
     }
 
     fn known<T>(&self, work: impl FnOnce(&mut Known) -> T) -> T {

@@ -8,7 +8,8 @@ use kube::api::{Api, ListParams, LogParams};
 
 use super::client::Cluster;
 use super::failure::Call;
-use super::observe::{belongs, is_live, is_ready};
+use super::find::Found;
+use super::observe::{Selecting, belongs, is_live, is_ready};
 use crate::domain::Timestamp;
 use crate::domain::diagnosis::Pods;
 use crate::domain::name::TargetId;
@@ -121,15 +122,18 @@ impl Cluster {
     }
 
     async fn workload_pods(&self, target: &TargetId) -> Result<Vec<Pod>, ClusterFailure> {
-        let kind = self.kind(&target.kind).await?;
-        let scale = self.scale(&self.workloads(&kind, target), target).await?;
-        let selector = scale.status.and_then(|status| status.selector).unwrap_or_default();
+        let Found { at, kind, workload } = self.find(target).await?;
+        let selector = match self.scale_of(&at, &kind, &workload).await?.selector {
+            Some(Selecting::Parsed(selector)) => selector.to_string(),
+            Some(Selecting::Spelled(selector)) => selector,
+            None => String::new(),
+        };
         // An empty selector would match every pod of the namespace.
         if selector.is_empty() {
             return Err(ClusterFailure::NotFound);
         }
-        let mut pods = self.live(&target.namespace, &selector).await?;
-        pods.retain(|pod| belongs(pod, &kind.kind, scale.metadata.uid.as_deref()));
+        let mut pods = self.live(&at.namespace, &selector).await?;
+        pods.retain(|pod| belongs(pod, &kind.kind, workload.metadata.uid.as_deref()));
         Ok(pods)
     }
 

@@ -31,6 +31,29 @@ impl Cluster {
         Ok(found)
     }
 
+    /// Whether objects of a kind (`Deployment`, `Kind.version.group`) have a `scale`; not where that may not be asked.
+    pub(super) async fn has_scale(&self, name: &str) -> Result<bool, ClusterFailure> {
+        if built_in(name).is_some() {
+            return Ok(true);
+        }
+        let mut parts = name.splitn(3, '.');
+        let (Some(kind), Some(version), Some(group)) = (parts.next(), parts.next(), parts.next()) else {
+            return Ok(false);
+        };
+        let version = format!("{group}/{version}");
+        let listing = self.client.list_api_group_resources(&version);
+        let served = match self.call(Call::Read, listing).await {
+            Ok(list) => list.resources,
+            Err(ClusterFailure::NotFound | ClusterFailure::Forbidden) => return Ok(false),
+            Err(failure) => return Err(failure),
+        };
+        let scale = served
+            .iter()
+            .find(|it| it.kind == kind && !it.name.contains('/'))
+            .map(|it| format!("{}/scale", it.name));
+        Ok(scale.is_some_and(|scale| served.iter().any(|it| it.name == scale)))
+    }
+
     async fn search(&self, kind: &str) -> Result<ApiResource, ClusterFailure> {
         let groups = self.call(Call::Read, self.client.list_api_groups()).await?.groups;
         let mut otherwise = ClusterFailure::NotFound;

@@ -5,11 +5,14 @@
 //! targets ask for it once. Every other call is bounded in time and made once: whether to repeat one is for whoever knows why it was made. Every
 //! write states an absolute size and the version it must still find, so repeating it is harmless.
 
+mod announce;
 mod bounds;
 mod client;
 mod demand;
 mod evidence;
 mod failure;
+mod find;
+mod hpa;
 mod kind;
 mod mirror;
 mod observe;
@@ -19,8 +22,10 @@ mod resources;
 mod rollout;
 mod sight;
 mod watch;
+mod workloads;
 mod write;
 
+pub use announce::Line;
 pub use client::{Cluster, ClusterError};
 pub use evidence::{LastEvents, LogTail};
 pub use resources::{cpu_quantity, memory_quantity, parse_quantity};

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::client::Cluster;
 use super::failure::Call;
+use super::find::Found;
 use super::occupancy::HeldPod;
 use super::resources::{SizedContainer, has_sizes, size_of};
 use super::rollout;
@@ -18,47 +19,42 @@ use crate::domain::scaling::{
 };
 
 impl Cluster {
-    /// Looks at a workload of any kind that has a `scale` subresource.
+    /// Looks at a workload of any kind that has a `scale` subresource; at its owner's, where one that can be scaled made
+    /// it and would undo what is written to it.
     ///
-    /// The version it carries is the one read first, so that a change made while looking makes a later write fail.
-    /// Ready replicas are counted from the pods where the workload has a selector.
+    /// Workloads, pods and what surrounds them are read from the watches where those run and can be trusted, and from the
+    /// API server otherwise: never from before the daemon's own last write. The version it carries is the one read first,
+    /// so that a change made while looking makes a later write fail. Ready replicas are counted from the pods where the
+    /// workload has a selector.
     pub async fn look(&self, target: &TargetId) -> Result<WorkloadSnapshot, ClusterFailure> {
         self.sight.begun().await;
-        let kind = self.kind(&target.kind).await?;
-        let workloads = self.workloads(&kind, target);
-        let scale = self.scale(&workloads, target).await?;
-        let (workload, in_place_resize) =
-            tokio::try_join!(self.call(Call::Read, workloads.get(&target.name)), self.offers_resize())?;
-        if is_owned_replica_set(&kind, &workload) {
-            return Err(ClusterFailure::NotScalable);
-        }
-        let replicas = wanted(&scale);
-        let (pods, placed) = match self.followed_pods(target, &kind, &workload) {
-            Ok(pods) => {
-                let snapshots = pods.iter().map(|pod| pod.snapshot.clone()).collect();
-                (Some(snapshots), Known::Seen(pods.into_iter().map(Placed::from).collect()))
-            }
-            Err(why) => (self.pods(target, &kind, &scale).await?, Known::Unseen(why)),
+        let Found { at, kind, workload } = self.find(target).await?;
+        let (scale, in_place_resize) =
+            tokio::try_join!(self.scale_of(&at, &kind, &workload), self.offers_resize())?;
+        let pods = self.pods(&at, &kind, &workload, &scale).await?;
+        let placed = match &pods {
+            Some(pods) => Known::Seen(pods.iter().map(Placed::from).collect()),
+            None => Known::Unseen(Unseen::Unreadable),
         };
-        let surroundings = self.sight.around(target, &kind, &workload, placed, replicas);
+        let surroundings = self.sight.around(&at, &kind, &workload, placed, scale.replicas);
         let ready = match &pods {
-            Some(pods) => pods.iter().filter(|pod| pod.ready).count(),
+            Some(pods) => pods.iter().filter(|pod| pod.snapshot.ready).count(),
             None => count(workload.data.pointer("/status/readyReplicas")),
         };
         Ok(WorkloadSnapshot {
             target: target.clone(),
             uid: workload.metadata.uid.as_deref().unwrap_or_default().into(),
-            resource_version: scale.metadata.resource_version.unwrap_or_default().into(),
-            replicas,
+            resource_version: workload.metadata.resource_version.as_deref().unwrap_or_default().into(),
+            replicas: scale.replicas,
             ready_replicas: u32::try_from(ready).unwrap_or(u32::MAX),
             rollout_in_progress: rollout::in_progress(
                 &kind.kind,
                 workload.metadata.generation,
                 &workload.data,
-                replicas,
+                scale.replicas,
             ),
             containers: template_sizes(&workload),
-            pods: pods.unwrap_or_default(),
+            pods: pods.into_iter().flatten().map(|pod| pod.snapshot).collect(),
             in_place_resize,
             surroundings,
         })
@@ -68,60 +64,78 @@ impl Cluster {
         Api::namespaced_with(self.client.clone(), &target.namespace, kind)
     }
 
-    /// The workload's scale; an object without one is `NotScalable`, as opposed to one that is not there.
-    pub(super) async fn scale(
+    /// How far a workload is scaled and which pods are its own. The built-in kinds say so themselves; others by their
+    /// scale, and one without is `NotScalable`.
+    pub(super) async fn scale_of(
         &self,
-        workloads: &Api<DynamicObject>,
-        target: &TargetId,
-    ) -> Result<Scale, ClusterFailure> {
-        match self.call(Call::Read, workloads.get_scale(&target.name)).await {
-            Err(ClusterFailure::NotFound) => {
-                // A kind whose definition was replaced is looked for again next time.
-                self.remember_kind(&target.kind, None);
-                match self.call(Call::Read, workloads.get(&target.name)).await {
-                    Ok(_) => Err(ClusterFailure::NotScalable),
-                    Err(failure) => Err(failure),
-                }
-            }
-            other => other,
-        }
-    }
-
-    /// The pods that are the workload's and not on their way out, as the watch holds them.
-    fn followed_pods(
-        &self,
-        target: &TargetId,
+        at: &TargetId,
         kind: &ApiResource,
         workload: &DynamicObject,
-    ) -> Result<Vec<HeldPod>, Unseen> {
-        // Other kinds spell their selector as they like; theirs is asked for with their scale.
-        let selector = workload.data.pointer("/spec/selector").filter(|_| kind.group == "apps");
-        let selector = selector.and_then(|read| serde_json::from_value::<LabelSelector>(read.clone()).ok());
-        let selector = selector.and_then(|read| Selector::try_from(read).ok());
-        let selector = selector.filter(|selector| !selector.selects_all()).ok_or(Unseen::Unreadable)?;
-        let uid = workload.metadata.uid.as_deref();
-        self.sight.occupancy.pods(&target.namespace, &selector, |owner| is_owner(owner, &kind.kind, uid))
+    ) -> Result<Scaled, ClusterFailure> {
+        if kind.group == "apps" {
+            let replicas = workload.data.pointer("/spec/replicas").and_then(Value::as_u64).unwrap_or(1);
+            let selector = workload.data.pointer("/spec/selector");
+            let selector =
+                selector.and_then(|read| serde_json::from_value::<LabelSelector>(read.clone()).ok());
+            let selector = selector.and_then(|read| Selector::try_from(read).ok());
+            let replicas = u32::try_from(replicas).unwrap_or(u32::MAX);
+            return Ok(Scaled { replicas, selector: selector.map(Selecting::Parsed) });
+        }
+        let scale = match self.call(Call::Read, self.workloads(kind, at).get_scale(&at.name)).await {
+            Ok(scale) => scale,
+            Err(ClusterFailure::NotFound) => {
+                // The workload is there. A kind whose definition was replaced is looked for again next time.
+                self.remember_kind(&at.kind, None);
+                return Err(ClusterFailure::NotScalable);
+            }
+            Err(failure) => return Err(failure),
+        };
+        let selector = scale.status.as_ref().and_then(|status| status.selector.clone());
+        Ok(Scaled { replicas: wanted(&scale), selector: selector.map(Selecting::Spelled) })
     }
 
     /// The pods that are the workload's and not on their way out; none where it has no selector, which would match
     /// every pod of the namespace.
     pub(super) async fn pods(
         &self,
-        target: &TargetId,
+        at: &TargetId,
         kind: &ApiResource,
-        scale: &Scale,
-    ) -> Result<Option<Vec<PodSnapshot>>, ClusterFailure> {
-        let selector =
-            scale.status.as_ref().and_then(|status| status.selector.as_deref()).unwrap_or_default();
-        if selector.is_empty() {
-            return Ok(None);
-        }
-        let pods: Api<Pod> = Api::namespaced(self.client.clone(), &target.namespace);
-        let list = self.call(Call::Read, pods.list(&ListParams::default().labels(selector))).await?;
-        let workload = scale.metadata.uid.as_deref();
-        let ours = list.items.iter().filter(|pod| is_live(pod) && belongs(pod, &kind.kind, workload));
-        Ok(Some(ours.map(snapshot).collect()))
+        workload: &DynamicObject,
+        scale: &Scaled,
+    ) -> Result<Option<Vec<HeldPod>>, ClusterFailure> {
+        let uid = workload.metadata.uid.as_deref();
+        let spelled = match &scale.selector {
+            Some(Selecting::Parsed(selector)) if !selector.selects_all() => {
+                let belongs = |owner: Option<(&str, &str)>| is_owner(owner, &kind.kind, uid);
+                if let Ok(pods) = self.sight.occupancy.pods(&at.namespace, selector, belongs) {
+                    return Ok(Some(pods));
+                }
+                selector.to_string()
+            }
+            Some(Selecting::Spelled(selector)) if !selector.is_empty() => selector.clone(),
+            _ => return Ok(None),
+        };
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), &at.namespace);
+        let list = self.call(Call::Read, pods.list(&ListParams::default().labels(&spelled))).await?;
+        let ours = list.items.iter().filter(|pod| is_live(pod) && belongs(pod, &kind.kind, uid));
+        Ok(Some(ours.map(HeldPod::read).collect()))
     }
+}
+
+/// How far a workload is scaled.
+pub(super) struct Scaled {
+    /// The replicas it should have.
+    pub(super) replicas: u32,
+    /// Which pods are its own.
+    pub(super) selector: Option<Selecting>,
+}
+
+/// A selector, as far as it is understood here.
+pub(super) enum Selecting {
+    /// It can be matched here.
+    Parsed(Selector),
+    /// It can be asked for.
+    Spelled(String),
 }
 
 /// The replicas a scale asks for; a zero is left out on the wire.
@@ -136,12 +150,6 @@ pub(super) fn template_sizes(workload: &DynamicObject) -> Vec<ContainerSize> {
     let containers: Vec<SizedContainer> =
         containers.and_then(|list| serde_json::from_value(list.clone()).ok()).unwrap_or_default();
     containers.iter().map(|container| size_of(&container.name, container.resources.as_ref())).collect()
-}
-
-/// A Deployment undoes whatever is written to a `ReplicaSet` of its own.
-fn is_owned_replica_set(kind: &ApiResource, workload: &DynamicObject) -> bool {
-    let owners = workload.metadata.owner_references.iter().flatten();
-    kind.kind == "ReplicaSet" && owners.into_iter().any(|owner| owner.controller == Some(true))
 }
 
 fn count(value: Option<&Value>) -> usize {

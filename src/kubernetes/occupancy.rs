@@ -86,9 +86,32 @@ impl Occupancy {
     }
 }
 
-impl From<HeldPod> for Placed {
-    fn from(pod: HeldPod) -> Self {
-        Self { pod: pod.snapshot.name, node: pod.node, demand: (*pod.demand).clone(), counted: pod.counted }
+impl From<&HeldPod> for Placed {
+    fn from(pod: &HeldPod) -> Self {
+        Self {
+            pod: pod.snapshot.name.clone(),
+            node: pod.node.clone(),
+            demand: pod.demand.clone(),
+            counted: pod.counted.clone(),
+        }
+    }
+}
+
+impl HeldPod {
+    /// What of a pod counts here.
+    pub(super) fn read(pod: &Pod) -> Self {
+        let owners = pod.metadata.owner_references.iter().flatten();
+        let owner = owners.into_iter().find(|owner| owner.controller == Some(true));
+        let demand = pod.spec.as_ref().map(demand::of_spec).unwrap_or_default();
+        Self {
+            snapshot: snapshot(pod),
+            is_live: is_live(pod),
+            labels: pod.metadata.labels.clone().unwrap_or_default(),
+            owner: owner.map(|owner| (owner.kind.clone(), owner.uid.clone())),
+            node: pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).map(Arc::from),
+            counted: demand::counted(pod, &demand),
+            demand: Arc::new(demand),
+        }
     }
 }
 
@@ -145,32 +168,16 @@ impl Held {
         }
     }
 
+    /// Pods of one owner mostly ask for the same, which is kept once.
     fn held(&mut self, pod: &Pod) -> HeldPod {
-        let owners = pod.metadata.owner_references.iter().flatten();
-        let owner = owners.into_iter().find(|owner| owner.controller == Some(true));
-        let owner = owner.map(|owner| (owner.kind.clone(), owner.uid.clone()));
-        let read = pod.spec.as_ref().map(demand::of_spec).unwrap_or_default();
-        let counted = demand::counted(pod, &read);
-        let demand = match &owner {
-            Some((_, uid)) => match self.demands.get(uid) {
-                Some(known) if **known == read => known.clone(),
-                _ => {
-                    let read = Arc::new(read);
-                    self.demands.insert(uid.clone(), read.clone());
-                    read
-                }
-            },
-            None => Arc::new(read),
-        };
-        HeldPod {
-            snapshot: snapshot(pod),
-            is_live: is_live(pod),
-            labels: pod.metadata.labels.clone().unwrap_or_default(),
-            owner,
-            node: pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).map(Arc::from),
-            demand,
-            counted,
+        let mut held = HeldPod::read(pod);
+        if let Some((_, uid)) = &held.owner {
+            match self.demands.get(uid) {
+                Some(known) if *known == held.demand => held.demand = known.clone(),
+                _ => drop(self.demands.insert(uid.clone(), held.demand.clone())),
+            }
         }
+        held
     }
 }
 

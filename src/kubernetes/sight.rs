@@ -19,6 +19,7 @@ use super::client::Cluster;
 use super::mirror::Mirror;
 use super::occupancy::Occupancy;
 use super::owner::{self, Aim};
+use super::workloads::Workloads;
 use super::{bounds, demand};
 use crate::domain::name::TargetId;
 use crate::domain::scaling::{
@@ -26,13 +27,14 @@ use crate::domain::scaling::{
 };
 
 /// How long a look waits for the first answers of watches that have just begun.
-const FIRST: Duration = Duration::from_secs(5);
+pub(super) const FIRST: Duration = Duration::from_secs(5);
 
 /// What is followed.
 #[derive(Debug, Default)]
 pub(super) struct Sight {
     is_watching: AtomicBool,
     pub(super) occupancy: Occupancy,
+    pub(super) workloads: Workloads,
     quotas: Mirror<Quota>,
     ranges: Mirror<Range>,
     budgets: Mirror<(Selector, DisruptionBudget)>,
@@ -42,7 +44,8 @@ pub(super) struct Sight {
 }
 
 impl Cluster {
-    /// Follows nodes, pods, quotas, limit ranges, disruption budgets and other autoscalers for as long as it is polled.
+    /// Follows nodes, pods, quotas, limit ranges, disruption budgets, other autoscalers and the workloads that
+    /// looks ask for, for as long as it is polled.
     /// Never ends by itself: what cannot be read is unknown until it can, and stops nothing else.
     pub fn watch(&self) -> impl Future<Output = ()> + Send + use<> {
         // Known before it is polled, so that a look right after waits for it.
@@ -68,6 +71,7 @@ impl Cluster {
             self.mirror(Api::<HorizontalPodAutoscaler>::all(client()), &sight.hpas, owner::hpa),
             self.mirror(dynamic(&keda), &sight.scaled_objects, owner::scaled_object),
             self.mirror(dynamic(&vertical), &sight.vertical, owner::vertical_autoscaler),
+            self.follow_workloads(),
         );
     }
 
@@ -80,9 +84,14 @@ impl Cluster {
 }
 
 impl Sight {
+    /// Whether anything is followed.
+    pub(super) fn is_watching(&self) -> bool {
+        self.is_watching.load(Ordering::Acquire)
+    }
+
     /// Waits, for a while, until every watch that runs has had a first answer.
     pub(super) async fn begun(&self) {
-        if !self.is_watching.load(Ordering::Acquire) {
+        if !self.is_watching() {
             return;
         }
         let pulses = [

@@ -2,12 +2,14 @@
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, Patch, PatchParams};
-use kube::core::{ApiResource, DynamicObject};
+use kube::core::DynamicObject;
 use serde_json::json;
 
 use super::client::Cluster;
 use super::failure::Call;
+use super::find::Found;
 use super::observe::{template_sizes, wanted};
+use super::occupancy::HeldPod;
 use super::resources::{has_sizes, patch_of};
 use crate::domain::scaling::{
     ClusterFailure, ContainerSize, FIELD_MANAGER, ScalingAction, Size, VerticalMode,
@@ -19,9 +21,8 @@ impl Cluster {
     /// Replicas and templates are written only to the version that the decision saw, in place resizes only to pods of
     /// the workload it saw; otherwise it is a `Conflict`. `Unreachable` means that the write may have been made.
     pub async fn write(&self, action: &ScalingAction) -> Result<(), ClusterFailure> {
-        let kind = self.kind(&action.target.kind).await?;
-        match &action.to {
-            Size::Replicas(replicas) => self.write_replicas(action, &kind, *replicas).await,
+        let written = match &action.to {
+            Size::Replicas(replicas) => self.write_replicas(action, *replicas).await,
             Size::Resources(sizes) => {
                 let in_place = match action.vertical {
                     VerticalMode::Template => false,
@@ -32,38 +33,45 @@ impl Cluster {
                     VerticalMode::InPlaceThenTemplate => self.offers_resize().await?,
                 };
                 if in_place {
-                    self.resize_pods(action, &kind, sizes).await
-                } else {
-                    self.write_template(action, &kind, sizes).await
+                    return self.resize_pods(action, sizes).await;
                 }
+                self.write_template(action, sizes).await
             }
+        };
+        // From now on no look may tell of what was before.
+        let version = written.as_ref().ok().and_then(|version| version.as_deref());
+        if let Some(at) = self.known_place(&action.target) {
+            self.sight.workloads.wrote(&at, version);
         }
+        written.map(drop)
     }
 
+    /// The version that was made, where the answer tells.
     async fn write_replicas(
         &self,
         action: &ScalingAction,
-        kind: &ApiResource,
         replicas: u32,
-    ) -> Result<(), ClusterFailure> {
-        let workloads = self.workloads(kind, &action.target);
+    ) -> Result<Option<String>, ClusterFailure> {
+        let at = self.place(&action.target).await?;
+        let workloads = self.workloads(&self.kind(&at.kind).await?, &at);
         let patch = Patch::Merge(json!({
             "metadata": {"resourceVersion": &*action.resource_version},
             "spec": {"replicas": replicas},
         }));
-        match self.call(Call::Write, workloads.patch_scale(&action.target.name, &signed(), &patch)).await {
+        match self.call(Call::Write, workloads.patch_scale(&at.name, &signed(), &patch)).await {
+            Ok(scale) => Ok(scale.metadata.resource_version),
             Err(ClusterFailure::Conflict) => {
                 // Our own earlier write, whose answer was lost, makes the version another one, too.
-                let found = self.scale(&workloads, &action.target).await?;
+                let found = self.call(Call::Read, workloads.get_scale(&at.name)).await?;
                 let is_done =
                     is_same_uid(found.metadata.uid.as_deref(), action) && wanted(&found) == replicas;
-                if is_done { Ok(()) } else { Err(ClusterFailure::Conflict) }
+                if is_done { Ok(found.metadata.resource_version) } else { Err(ClusterFailure::Conflict) }
             }
-            // Reading tells a workload without a scale from one that is not there.
             Err(ClusterFailure::NotFound) => {
-                self.scale(&workloads, &action.target).await.and(Err(ClusterFailure::NotFound))
+                // A workload without a scale, or one that is gone since.
+                self.call(Call::Read, workloads.get(&at.name)).await.and(Err(ClusterFailure::NotScalable))
             }
-            other => other.map(|_| ()),
+            Err(failure) => Err(failure),
         }
     }
 
@@ -71,23 +79,26 @@ impl Cluster {
     async fn resize_pods(
         &self,
         action: &ScalingAction,
-        kind: &ApiResource,
         sizes: &[ContainerSize],
     ) -> Result<(), ClusterFailure> {
-        let workloads = self.workloads(kind, &action.target);
-        let scale = self.scale(&workloads, &action.target).await?;
-        if !is_same_uid(scale.metadata.uid.as_deref(), action) {
+        // A pod's patch names no version of its workload: whether it is still the same is asked, not remembered.
+        let at = self.place(&action.target).await?;
+        self.sight.workloads.wrote(&at, None);
+        let Found { at, kind, workload } = self.find(&at).await?;
+        if !is_same_uid(workload.metadata.uid.as_deref(), action) {
             return Err(ClusterFailure::Conflict);
         }
+        let scale = self.scale_of(&at, &kind, &workload).await?;
         // Without a selector nobody can say which pods are its own.
-        let Some(pods) = self.pods(&action.target, kind, &scale).await? else {
+        let Some(pods) = self.pods(&at, &kind, &workload, &scale).await? else {
             return Err(ClusterFailure::NotScalable);
         };
-        let api: Api<Pod> = Api::namespaced(self.client.clone(), &action.target.namespace);
+        let api: Api<Pod> = Api::namespaced(self.client.clone(), &at.namespace);
         let patch = Patch::Strategic(json!({"spec": {"containers": patch_of(sizes)}}));
-        let mut begun = pods.iter().any(|pod| has_sizes(&pod.containers, sizes));
-        for pod in pods.iter().filter(|pod| !has_sizes(&pod.containers, sizes)) {
-            match self.call(Call::Write, api.patch_resize(&pod.name, &signed(), &patch)).await {
+        let has = |pod: &HeldPod| has_sizes(&pod.snapshot.containers, sizes);
+        let mut begun = pods.iter().any(has);
+        for pod in pods.iter().filter(|pod| !has(pod)) {
+            match self.call(Call::Write, api.patch_resize(&pod.snapshot.name, &signed(), &patch)).await {
                 Ok(_) => begun = true,
                 // A pod that went away in between needs no size.
                 Err(ClusterFailure::NotFound) => {}
@@ -104,31 +115,33 @@ impl Cluster {
     async fn write_template(
         &self,
         action: &ScalingAction,
-        kind: &ApiResource,
         sizes: &[ContainerSize],
-    ) -> Result<(), ClusterFailure> {
+    ) -> Result<Option<String>, ClusterFailure> {
+        let at = self.place(&action.target).await?;
+        let kind = self.kind(&at.kind).await?;
         if kind.group != "apps" || !matches!(kind.kind.as_str(), "Deployment" | "StatefulSet") {
             return Err(ClusterFailure::NotScalable);
         }
-        let workloads = self.workloads(kind, &action.target);
+        let workloads = self.workloads(&kind, &at);
         let patch = Patch::Strategic(json!({
             "metadata": {"resourceVersion": &*action.resource_version},
             "spec": {"template": {"spec": {"containers": patch_of(sizes)}}},
         }));
-        match self.call(Call::Write, workloads.patch(&action.target.name, &signed(), &patch)).await {
+        match self.call(Call::Write, workloads.patch(&at.name, &signed(), &patch)).await {
+            Ok(workload) => Ok(workload.metadata.resource_version),
             Err(ClusterFailure::Conflict) => {
-                let found: DynamicObject = self.call(Call::Read, workloads.get(&action.target.name)).await?;
+                let found: DynamicObject = self.call(Call::Read, workloads.get(&at.name)).await?;
                 let is_done = is_same_uid(found.metadata.uid.as_deref(), action)
                     && has_sizes(&template_sizes(&found), sizes);
-                if is_done { Ok(()) } else { Err(ClusterFailure::Conflict) }
+                if is_done { Ok(found.metadata.resource_version) } else { Err(ClusterFailure::Conflict) }
             }
-            other => other.map(|_| ()),
+            Err(failure) => Err(failure),
         }
     }
 }
 
 /// Every field that is written names its owner.
-fn signed() -> PatchParams {
+pub(super) fn signed() -> PatchParams {
     PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() }
 }
 

@@ -1,18 +1,19 @@
 //! What surrounds a workload, through watches, and what the checks say of a step there.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
+use runbookd::domain::Timestamp;
 use runbookd::domain::scaling::checks::before;
 use runbookd::domain::scaling::{
-    Axis, Check, Checks, Known, Limits, OtherOwner, ScalerKind, Size, Tracker, Unseen, WorkloadSnapshot,
+    Axis, Check, Checks, ClusterFailure, Known, Limits, OtherOwner, ScalerKind, Size, Tracker, Unseen,
+    WorkloadSnapshot,
 };
-use runbookd::kubernetes::Cluster;
+use runbookd::kubernetes::{Cluster, Line};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
-use world::kubernetes::{Fault, FaultRule, Kind, Kubernetes};
+use world::kubernetes::Kubernetes;
 
-use super::{MI, SOON, checkout, deployment, patches, ready, replicas, shop, size};
+use super::{SOON, checkout, deployment, patches, replicas, shop, target, wanted_replicas};
 
 /// A cluster whose surroundings are followed until this is dropped.
 struct Watched {
@@ -152,4 +153,102 @@ async fn what_may_not_be_read_is_unknown_and_stops_nothing_else() {
     assert_eq!(checks.passed, [Check::LimitRange, Check::Quota]);
     w.kubernetes.allow("list", "nodes");
     w.until(|seen| seen.surroundings.nodes.get().is_ok()).await;
+}
+
+#[tokio::test]
+async fn a_replica_set_is_scaled_by_the_deployment_that_made_it() {
+    let w = Watched::new().await;
+    let seen = w.look().await;
+    let (set, _) = seen.pods[0].name.rsplit_once('-').unwrap();
+    let target = target("ReplicaSet", set);
+    let through = w.cluster.look(&target).await.unwrap();
+    assert_eq!((through.target.clone(), &through.uid), (target, &seen.uid));
+    w.cluster.write(&replicas(&through, 4)).await.unwrap();
+    assert_eq!(patches(&w.kubernetes, "deployments/scale").len(), 1);
+    assert_eq!(wanted_replicas(&w.kubernetes), 4);
+}
+
+#[tokio::test]
+async fn looks_are_served_from_watches_and_never_from_before_the_own_last_write() {
+    let w = Watched::new().await;
+    for _ in 0..20 {
+        w.look().await;
+    }
+    assert!(w.asked("get", "deployments") <= 1, "the watch answers");
+    // The watch stops telling; what was written must still be seen.
+    for to in 4..14 {
+        let seen = w.look().await;
+        assert_eq!(seen.replicas, to - 1);
+        w.cluster.write(&replicas(&seen, to)).await.unwrap();
+        assert_eq!(w.look().await.replicas, to);
+    }
+    let by = w.look().await.surroundings.replicas_by.unwrap();
+    assert_eq!((&*by.manager, by.subresource.as_deref()), ("runbookd", Some("scale")));
+}
+
+#[tokio::test]
+async fn an_event_and_a_raised_autoscaler_are_written_once_however_often() {
+    let w = Watched::new().await;
+    w.kubernetes.apply(hpa(10)).unwrap();
+    let seen = w.look().await;
+    let line = Line {
+        name: "checkout.runbookd-1",
+        target: &checkout(),
+        uid: &seen.uid,
+        reason: "ScalingApplied",
+        note: "applied 3 → 5 replicas",
+        is_warning: false,
+        at: Timestamp::UNIX_EPOCH,
+    };
+    for _ in 0..2 {
+        w.cluster.announce(&line).await.unwrap();
+        w.cluster.raise_hpa_min("shop", "web", 5).await.unwrap();
+    }
+    let event = w.kubernetes.object("Event", "shop", "checkout.runbookd-1").unwrap();
+    assert_eq!(event["involvedObject"]["uid"], &*seen.uid);
+    assert_eq!((&event["reason"], &event["type"]), (&json!("ScalingApplied"), &json!("Normal")));
+    let least = |w: &Watched| {
+        w.kubernetes.object("HorizontalPodAutoscaler", "shop", "web").unwrap()["spec"]["minReplicas"].clone()
+    };
+    assert_eq!(least(&w), 5);
+    assert_eq!(patches(&w.kubernetes, "horizontalpodautoscalers").len(), 1);
+    assert_eq!(w.cluster.raise_hpa_min("shop", "web", 11).await, Err(ClusterFailure::Invalid));
+    w.cluster.lower_hpa_min("shop", "web", 5, 2).await.unwrap();
+    assert_eq!(least(&w), 2);
+    w.kubernetes.apply(hpa(10)).unwrap();
+    w.cluster.lower_hpa_min("shop", "web", 5, 1).await.unwrap();
+    assert_eq!(least(&w), 2, "somebody else has set it since");
+    assert_eq!(w.cluster.raise_hpa_min("shop", "nobody", 3).await, Err(ClusterFailure::NotFound));
+}
+
+#[tokio::test]
+async fn other_owners_are_seen_and_met_as_the_policy_says() {
+    let w = Watched::new().await;
+    w.kubernetes.apply(hpa(6)).unwrap();
+    let seen = w.until(|seen| seen.surroundings.scalers.len() == 1).await;
+    let with = |other_owner| Limits { other_owner, ..Limits::default() };
+    let refused = step(&seen, 5, &with(OtherOwner::Refuse));
+    assert_eq!(
+        words(&refused),
+        ["owner: HorizontalPodAutoscaler web (2 to 6 replicas) decides on the number of replicas"]
+    );
+    let warned = step(&seen, 5, &with(OtherOwner::Warn));
+    assert_eq!((warned.refused.len(), warned.warned.len(), warned.raise), (0, 1, None));
+    let raised = step(&seen, 5, &with(OtherOwner::RaiseHpaMin));
+    assert_eq!((raised.refused.len(), raised.raise.as_deref()), (0, Some("web")));
+    assert_eq!(
+        words(&step(&seen, 7, &with(OtherOwner::RaiseHpaMin))),
+        ["owner: HorizontalPodAutoscaler web allows at most 6 replicas, 7 are wanted"]
+    );
+
+    // KEDA appears later, with an autoscaler of its own.
+    w.kubernetes.delete("HorizontalPodAutoscaler", "shop", "web");
+    let mut changed = deployment(&w.kubernetes);
+    changed["metadata"]["annotations"]["argocd.argoproj.io/tracking-id"] = json!("shop:apps/Deployment");
+    w.kubernetes.apply(changed).unwrap();
+    let seen = w.until(|seen| seen.surroundings.scalers.is_empty() && seen.surroundings.tracking.is_some());
+    let seen = seen.await;
+    assert_eq!(seen.surroundings.tracking.as_ref().unwrap().by, Tracker::ArgoCd);
+    let checks = step(&seen, 5, &Limits::default());
+    assert_eq!((checks.refused.len(), checks.warned.len()), (0, 1), "nobody states the number");
 }

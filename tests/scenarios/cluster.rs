@@ -2,12 +2,13 @@
 //! answered; decides nothing.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use runbookd::domain::name::TargetId;
 use runbookd::domain::quantity::{Unit, parse};
 use runbookd::domain::scaling::{
-    ClusterFailure, ContainerSize, PodSnapshot, ResizeState, ScalingAction, Size, Surroundings,
-    WorkloadSnapshot,
+    Amounts, ClusterFailure, ContainerSize, DisruptionBudget, FieldOwner, Known, Node, Pause, PodSnapshot,
+    ResizeState, Scaler, ScalerKind, ScalingAction, Size, Surroundings, Unseen, WorkloadSnapshot,
 };
 
 /// How a write is answered.
@@ -71,10 +72,38 @@ impl Cluster {
                 "memory" => (container.memory_request, container.memory_limit) = pair(value, Unit::Bytes)?,
                 "rollout" => workload.rollout_in_progress = value == "running",
                 "uid" => workload.uid = value.as_str().into(),
+                "by" => {
+                    workload.surroundings.replicas_by = Some(FieldOwner {
+                        manager: value.as_str().into(),
+                        applied: false,
+                        subresource: None,
+                        at: None,
+                    });
+                }
+                // A rollout is over: its pods are as the template says.
+                "pods" => workload.pods.clear(),
+                "paused" => workload.surroundings.pause = Pause::read(value, Some("moving")),
+                "hpa" => workload.surroundings.scalers = vec![hpa(value)],
+                "nodes" => set_nodes(&mut workload.surroundings, value)?,
+                "disruptions" => {
+                    let (allowed, healthy) = (count()?, workload.replicas);
+                    let name = "checkout".into();
+                    let budget =
+                        DisruptionBudget { name, allowed, healthy, desired_healthy: healthy - allowed };
+                    workload.surroundings.budgets = Known::Seen([budget].into());
+                }
                 other => return Err(format!("a workload has no `{other}`")),
             }
         }
         run_pods(workload);
+        Ok(())
+    }
+
+    /// How the resizes of every pod go that has not what it should have.
+    pub(crate) fn set_resizes(&mut self, name: &str, how: &str) -> Result<(), String> {
+        let workload = self.workloads.get_mut(name).ok_or_else(|| format!("there is no workload {name}"))?;
+        let state = if how == "deferred" { ResizeState::Deferred } else { ResizeState::Infeasible };
+        workload.pods.iter_mut().for_each(|pod| pod.resize = state);
         Ok(())
     }
 
@@ -159,6 +188,28 @@ fn run_pods(workload: &mut WorkloadSnapshot) {
             resize: ResizeState::Settled,
         })
         .collect();
+}
+
+/// An autoscaler of that name.
+fn hpa(name: &str) -> Scaler {
+    let kind = ScalerKind::HorizontalPodAutoscaler;
+    Scaler { kind, name: name.into(), replicas: Some((2, 20)), follows: Vec::new(), made_by: None }
+}
+
+/// `full`: no room for any pod; `unseen`; `open`.
+fn set_nodes(around: &mut Surroundings, how: &str) -> Result<(), String> {
+    let open = Surroundings::open();
+    around.nodes = match how {
+        "open" => open.nodes,
+        "unseen" => Known::Unseen(Unseen::Forbidden),
+        "full" => {
+            let nodes = open.nodes.get().map_err(|why| why.to_string())?;
+            let full = |node: &Arc<Node>| Arc::new(Node { free: Amounts::default(), ..(**node).clone() });
+            Known::Seen(nodes.iter().map(full).collect())
+        }
+        other => return Err(format!("nodes are open, full or unseen, not `{other}`")),
+    };
+    Ok(())
 }
 
 /// `500m/1`: request and limit.

@@ -55,6 +55,22 @@ pub(crate) enum Command {
         incident: String,
         by: String,
     },
+    /// `pause scaling of shop/checkout for 10m by Ana moving the database`.
+    Pause {
+        name: String,
+        lasts: Option<Duration>,
+        by: String,
+        why: String,
+    },
+    Resume {
+        name: String,
+        by: String,
+    },
+    /// How the resizes of a workload's pods go: `deferred`, `infeasible`.
+    Resizes {
+        name: String,
+        how: String,
+    },
     /// `diagnosed INC-… "Review active processes" found "0.94 p1"`, `… fails timed_out`.
     Diagnosed {
         incident: String,
@@ -303,6 +319,19 @@ fn command(text: &str, lines: &[String], at: &mut usize) -> Result<Command, Stri
                 _ => Err(owned("expected pairs such as `replicas 4`")),
             });
             Command::Workload { name: owned(name), properties: pairs.collect::<Result<_, _>>()? }
+        }
+        ["pause", "scaling", "of", name, "for", lasts, "by", by, why @ ..] => {
+            let lasts = Some(parse_duration(lasts).ok_or("expected a duration such as 10m")?);
+            Command::Pause { name: owned(name), lasts, by: owned(by), why: why.join(" ") }
+        }
+        ["pause", "scaling", "of", name, "by", by, why @ ..] => {
+            Command::Pause { name: owned(name), lasts: None, by: owned(by), why: why.join(" ") }
+        }
+        ["resume", "scaling", "of", name, "by", by @ ..] => {
+            Command::Resume { name: owned(name), by: by.join(" ") }
+        }
+        ["pods", "of", name, "are", how @ ("deferred" | "infeasible")] => {
+            Command::Resizes { name: owned(name), how: owned(how) }
         }
         ["pods", "of", name, "are", "ready"] => Command::PodsReady(owned(name)),
         ["writes", "are", how @ ..] => Command::Writes(how.join(" ")),

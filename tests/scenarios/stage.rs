@@ -18,7 +18,7 @@ use runbookd::domain::name::{ChannelName, IncidentId, NoticeId, QueryId, TargetI
 use runbookd::domain::notice::Notice;
 use runbookd::domain::observation::{Answer, Observation, QueryFailure, Round, Sample};
 use runbookd::domain::quantity::{self, Unit};
-use runbookd::domain::scaling::Direction;
+use runbookd::domain::scaling::{Direction, PauseOrder};
 use runbookd::domain::silence::{Silence, SilenceRequest};
 use runbookd::engine::Engine;
 use runbookd::engine::effect::Effect;
@@ -138,6 +138,19 @@ impl Stage {
             Command::Workload { name, properties } => {
                 let target = self.target(name)?;
                 self.cluster.set(target, properties)?;
+                Vec::new()
+            }
+            Command::Pause { name, lasts, by, why } => {
+                let until = lasts.and_then(|lasts| self.now.checked_add(lasts).ok());
+                let (by, reason) = (by.as_str().into(), why.as_str().into());
+                let order = PauseOrder { by, reason, since: self.now, until };
+                vec![Event::PauseScaling { target: self.target(name)?, order }]
+            }
+            Command::Resume { name, by } => {
+                vec![Event::ResumeScaling { target: self.target(name)?, by: by.as_str().into() }]
+            }
+            Command::Resizes { name, how } => {
+                self.cluster.set_resizes(name, how)?;
                 Vec::new()
             }
             Command::PodsReady(name) => {

@@ -84,7 +84,7 @@ pub struct Placed {
     /// Its node; none while it waits for one.
     pub node: Option<Arc<str>>,
     /// What its spec asks for.
-    pub demand: PodDemand,
+    pub demand: Arc<PodDemand>,
     /// What its node counts for it: during a resize the largest of wanted, set aside and in use.
     pub counted: Amounts,
 }
