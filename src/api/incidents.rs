@@ -34,7 +34,7 @@ pub(super) struct Filter {
 #[derive(Debug, Deserialize, Default)]
 #[serde(deny_unknown_fields)]
 pub(super) struct By {
-    by: Option<String>,
+    pub(super) by: Option<String>,
 }
 
 /// Who takes an incident, and for how long.
@@ -197,7 +197,7 @@ async fn find(api: &Api, id: &str) -> Result<IncidentView, Problem> {
 }
 
 /// The body, or what is wrong with it.
-fn said<T>(body: Result<Json<T>, JsonRejection>) -> Result<T, Problem> {
+pub(super) fn said<T>(body: Result<Json<T>, JsonRejection>) -> Result<T, Problem> {
     body.map(|Json(said)| said).map_err(|error| Problem::new(StatusCode::BAD_REQUEST, error.body_text()))
 }
 
@@ -216,7 +216,7 @@ pub(super) fn signed(changer: Changer, by: Option<String>) -> Result<String, Pro
 }
 
 /// When something that lasts so long from now on ends.
-fn ends(lasts: &str) -> Result<Timestamp, Problem> {
+pub(super) fn ends(lasts: &str) -> Result<Timestamp, Problem> {
     let wrong = || {
         let detail = format!("`{lasts}` is no duration such as 30m, or too long");
         Problem::new(StatusCode::BAD_REQUEST, detail)

@@ -2,6 +2,7 @@
 //! what; asks the core for everything it shows.
 
 pub mod callbacks;
+mod capacity;
 pub mod chart;
 mod configuration;
 mod guard;
@@ -11,6 +12,8 @@ mod page;
 mod problem;
 mod scaling;
 mod silences;
+mod target;
+mod tenants;
 mod view;
 
 use std::net::SocketAddr;
@@ -88,6 +91,11 @@ impl Api {
             .route("/api/runbookd/v1/silences", get(silences::list).post(silences::put))
             .route("/api/runbookd/v1/silences/{id}", get(silences::one).delete(silences::expire))
             .route("/api/runbookd/v1/scaling", get(scaling::targets))
+            .route("/api/runbookd/v1/scaling/{namespace}/{kind}/{name}/pause", post(scaling::pause))
+            .route("/api/runbookd/v1/scaling/{namespace}/{kind}/{name}/resume", post(scaling::resume))
+            .route("/api/runbookd/v1/capacity", get(capacity::capacity))
+            .route("/api/runbookd/v1/tenants", get(tenants::list))
+            .route("/api/runbookd/v1/tenants/{id}", get(tenants::one))
             .route("/api/runbookd/v1/config", get(configuration::status))
             .route("/api/runbookd/v1/config/reload", post(configuration::reload))
             .layer(RequestBodyLimitLayer::new(LARGEST_BODY))

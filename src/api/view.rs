@@ -9,7 +9,6 @@ use crate::domain::headline::headline;
 use crate::domain::incident::{Happening, Incident, Member, TimelineEntry};
 use crate::domain::labels::Labels;
 use crate::domain::notice::NoticeEvent;
-use crate::domain::scaling::{Axis, Direction, ScalingAction, Target};
 use crate::engine::Engine;
 
 /// A list, and where it goes on.
@@ -107,49 +106,6 @@ pub(super) struct TimelineView {
     pub(super) by: String,
     pub(super) what: &'static str,
     pub(super) text: String,
-}
-
-/// A target and what is known of it.
-#[derive(Debug, Serialize)]
-pub(super) struct TargetView {
-    pub(super) target: String,
-    pub(super) kind: String,
-    pub(super) service: String,
-    pub(super) min_replicas: u32,
-    pub(super) max_replicas: u32,
-    pub(super) cooldowns: Vec<CooldownView>,
-    pub(super) held: Vec<HeldView>,
-    pub(super) actions: Vec<ActionView>,
-}
-
-/// When a target's rest on an axis ends.
-#[derive(Debug, Serialize)]
-pub(super) struct CooldownView {
-    pub(super) axis: &'static str,
-    pub(super) direction: &'static str,
-    pub(super) until: String,
-}
-
-/// Why a wanted step is not taken.
-#[derive(Debug, Serialize)]
-pub(super) struct HeldView {
-    pub(super) axis: &'static str,
-    pub(super) direction: &'static str,
-    pub(super) reason: &'static str,
-    pub(super) text: String,
-}
-
-/// A scaling action.
-#[derive(Debug, Serialize)]
-pub(super) struct ActionView {
-    pub(super) id: String,
-    pub(super) axis: &'static str,
-    pub(super) state: &'static str,
-    pub(super) change: String,
-    pub(super) trigger: String,
-    pub(super) evidence: String,
-    pub(super) incident: Option<String>,
-    pub(super) planned_at: String,
 }
 
 impl IncidentView {
@@ -311,51 +267,6 @@ fn words(what: &Happening) -> (&'static str, String) {
         Happening::Resolved => ("resolved", "it is over".into()),
         Happening::Reopened => ("reopened", "it came back".into()),
         Happening::Closed => ("closed", "no re-fire within ten minutes".into()),
-    }
-}
-
-impl TargetView {
-    pub(super) fn new(engine: &Engine, target: &Target) -> Self {
-        let places =
-            || Axis::ALL.into_iter().flat_map(|axis| Direction::ALL.map(|direction| (axis, direction)));
-        let cooldowns = places().filter_map(|(axis, direction)| {
-            let until = engine.cooldown(&target.id, axis, direction)?;
-            let (axis, direction) = (axis.as_str(), direction.as_str());
-            Some(CooldownView { axis, direction, until: until.to_string() })
-        });
-        let held = places().filter_map(|(axis, direction)| {
-            let reason = engine.held(&target.id, axis, direction)?;
-            let (axis, direction) = (axis.as_str(), direction.as_str());
-            Some(HeldView { axis, direction, reason: reason.as_str(), text: reason.to_string() })
-        });
-        let mut actions: Vec<&ScalingAction> =
-            engine.actions().filter(|action| action.target == target.id).collect();
-        actions.sort_by_key(|action| std::cmp::Reverse(action.planned_at));
-        Self {
-            target: target.id.to_string(),
-            kind: target.id.kind.to_string(),
-            service: target.service.to_string(),
-            min_replicas: target.min_replicas,
-            max_replicas: target.max_replicas,
-            cooldowns: cooldowns.collect(),
-            held: held.collect(),
-            actions: actions.into_iter().take(20).map(ActionView::new).collect(),
-        }
-    }
-}
-
-impl ActionView {
-    fn new(action: &ScalingAction) -> Self {
-        Self {
-            id: action.id.to_string(),
-            axis: action.axis.as_str(),
-            state: action.state.as_str(),
-            change: action.change(),
-            trigger: action.trigger.to_string(),
-            evidence: action.evidence.to_string(),
-            incident: action.incident.as_ref().map(ToString::to_string),
-            planned_at: action.planned_at.to_string(),
-        }
     }
 }
 

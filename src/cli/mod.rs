@@ -2,8 +2,12 @@
 //!
 //! Exit codes: 0 fine, 1 the answer is bad, 2 usage, 3 could not ask.
 
+pub mod ask;
+pub mod capacity;
 pub mod check;
 mod run;
+mod table;
+pub mod tenant;
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -25,6 +29,8 @@ struct Cli {
 const EXAMPLES: &str = "Examples:
   runbookd check                      are the files fine? prints every mistake with its place
   runbookd run                        run with ./config and ./rules
+  runbookd capacity                   how many tenants still fit, and until when
+  runbookd tenant acme                is acme monitored, backed up, watched?
   runbookd run --listen 0.0.0.0:9095  run, reachable from other machines
 
 Exit codes: 0 fine, 1 the answer is bad, 2 usage, 3 could not ask";
@@ -35,6 +41,10 @@ enum Command {
     Run(run::RunArgs),
     /// Check the files: print every mistake, or what is loaded.
     Check(check::CheckArgs),
+    /// How many tenants still fit, and until when? Asks the daemon.
+    Capacity(capacity::CapacityArgs),
+    /// List the tenants, or check the onboarding list of one. Asks the daemon.
+    Tenant(tenant::TenantArgs),
     /// Print a completion script for a shell.
     Completions {
         /// The shell.
@@ -63,6 +73,12 @@ pub fn main() -> ExitCode {
             let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
             args.colour = wanted && out.is_terminal();
             ExitCode::from(check::run(&args, &mut out.lock()))
+        }
+        Command::Capacity(args) => {
+            ExitCode::from(capacity::run(&args, &mut std::io::stdout().lock(), &mut std::io::stderr()))
+        }
+        Command::Tenant(args) => {
+            ExitCode::from(tenant::run(&args, &mut std::io::stdout().lock(), &mut std::io::stderr()))
         }
         Command::Completions { shell } => {
             use clap::CommandFactory;

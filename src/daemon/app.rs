@@ -28,6 +28,7 @@ use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
 
 use super::callbacks::callbacks;
+use super::capacity::follow_capacity;
 use super::charts::Charts;
 use super::deliver::Delivery;
 use super::diagnose::Diagnosis;
@@ -106,6 +107,7 @@ impl Daemon {
         tasks.spawn(perform(effects, delivery, diagnosis, scaling, stop.clone()));
         let draw_chart = Charts::new(configured.clone()).into_drawing();
         tasks.spawn(observe(configured.clone(), core.clone(), metrics.clone(), stop.clone()));
+        tasks.spawn(follow_capacity(configured.clone(), core.clone(), stop.clone()));
         tasks.spawn(tick(core.clone(), wakes, stop.clone()));
 
         let reloader = Reloader::new(options.folders, fingerprint, current, core.clone(), metrics.clone());
@@ -194,7 +196,7 @@ async fn perform(
         Effect::Diagnose(run) => diagnosis.begin(*run),
         Effect::Look(target) => scaling.look(target),
         Effect::Write(action) => scaling.write(action),
-        Effect::Announce(line) => tracing::debug!(target = %line.target, reason = line.reason, "announced"),
+        Effect::Announce(line) => scaling.announce(line),
     };
     loop {
         tokio::select! {

@@ -3,6 +3,7 @@
 
 pub mod app;
 mod callbacks;
+mod capacity;
 pub mod charts;
 pub mod deliver;
 pub mod diagnose;

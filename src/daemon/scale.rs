@@ -8,15 +8,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::{OnceCell, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::warn;
+use tracing::{debug, warn};
 
 use crate::core::Core;
 use crate::domain::name::TargetId;
-use crate::domain::scaling::{ClusterFailure, ScalingAction, ScalingMode};
+use crate::domain::scaling::{Announcement, ClusterFailure, Purpose, ScalingAction, ScalingMode, Size};
 use crate::engine::event::Event;
-use crate::kubernetes::{Cluster, ClusterError};
+use crate::kubernetes::{Cluster, ClusterError, Line};
 
 use super::running::Running;
+
+/// So many lines may wait to be written on workloads.
+const MOST_LINES: usize = 1_000;
 
 enum Call {
     Look,
@@ -27,6 +30,8 @@ enum Call {
 pub struct Scaling {
     shared: Shared,
     lanes: HashMap<TargetId, Lane>,
+    /// The lines for workloads, once there was one.
+    lines: Option<mpsc::Sender<Box<Announcement>>>,
 }
 
 /// What every lane uses.
@@ -55,7 +60,8 @@ impl Scaling {
         tasks: TaskTracker,
     ) -> Self {
         let (cluster, is_watched) = (Arc::default(), Arc::default());
-        Self { shared: Shared { running, cluster, is_watched, core, stop, tasks }, lanes: HashMap::new() }
+        let shared = Shared { running, cluster, is_watched, core, stop, tasks };
+        Self { shared, lanes: HashMap::new(), lines: None }
     }
 
     /// The connection, for others who look at the same cluster.
@@ -77,6 +83,19 @@ impl Scaling {
         let _ = lane.calls.send(Call::Write(action));
     }
 
+    /// Writes a line on a workload, beside the lanes: no write waits for it. Best effort: the record and the incident
+    /// say the same.
+    pub fn announce(&mut self, line: Box<Announcement>) {
+        let lines = self.lines.get_or_insert_with(|| {
+            let (lines, waiting) = mpsc::channel(MOST_LINES);
+            self.shared.tasks.spawn(self.shared.clone().tell(waiting));
+            lines
+        });
+        if lines.try_send(line).is_err() {
+            debug!("too much to be announced on workloads; one line is left out");
+        }
+    }
+
     fn lane(&mut self, target: TargetId) -> &Lane {
         self.lanes.entry(target.clone()).or_insert_with(|| {
             let (calls, waiting) = mpsc::unbounded_channel();
@@ -84,6 +103,32 @@ impl Scaling {
             self.shared.tasks.spawn(self.shared.clone().run(target, waiting, looking.clone()));
             Lane { calls, looking }
         })
+    }
+}
+
+/// Writes what an action decided: the workload's own size, or the least of the autoscaler that has the say over it.
+async fn write(cluster: &Cluster, action: &ScalingAction) -> Result<(), ClusterFailure> {
+    let (Some(scaler), Size::Replicas(from), Size::Replicas(to)) =
+        (&action.course.raise, &action.from, &action.to)
+    else {
+        return cluster.write(action).await;
+    };
+    let namespace = &action.target.namespace;
+    match action.course.purpose {
+        Purpose::Revert => cluster.lower_hpa_min(namespace, scaler, *from, *to).await,
+        _ => cluster.raise_hpa_min(namespace, scaler, *to).await,
+    }
+}
+
+fn told(line: &Announcement) -> Line<'_> {
+    Line {
+        name: &line.name,
+        target: &line.target,
+        uid: &line.uid,
+        reason: line.reason,
+        note: &line.note,
+        is_warning: line.is_warning,
+        at: line.at,
     }
 }
 
@@ -119,7 +164,7 @@ impl Shared {
                     let may_write = self.running.borrow().settings.kubernetes_mode == ScalingMode::Apply;
                     let outcome = match connected {
                         Ok(_) if !may_write => Err(ClusterFailure::Unavailable),
-                        Ok(cluster) => cluster.write(&action).await,
+                        Ok(cluster) => write(cluster, &action).await,
                         Err(failure) => Err(failure),
                     };
                     Event::Written { action: action.id.clone(), outcome }
@@ -127,6 +172,24 @@ impl Shared {
             };
             if self.core.send(event).await.is_err() {
                 return;
+            }
+        }
+    }
+
+    /// Writes lines on workloads, one after the other; none where nothing may be written.
+    async fn tell(self, mut waiting: mpsc::Receiver<Box<Announcement>>) {
+        loop {
+            let line = tokio::select! {
+                () = self.stop.cancelled() => return,
+                line = waiting.recv() => line,
+            };
+            let Some(line) = line else { return };
+            if self.running.borrow().settings.kubernetes_mode != ScalingMode::Apply {
+                continue;
+            }
+            let Ok(cluster) = self.connected().await else { continue };
+            if let Err(failure) = cluster.announce(&told(&line)).await {
+                debug!(target = %line.target, %failure, reason = line.reason, "not announced on the workload");
             }
         }
     }

@@ -5,6 +5,7 @@
 //! the adapter that speaks it.
 
 pub mod alert;
+pub mod backup;
 pub mod body;
 pub mod capacity;
 pub mod caption;
@@ -33,6 +34,7 @@ pub mod severity;
 pub mod silence;
 pub mod suppression;
 pub mod template;
+pub mod tenant;
 pub mod time_interval;
 pub mod trouble;
 

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::capacity::{BackupConfiguration, ResourceRequirements};
+use super::backup::BackupConfiguration;
+use super::capacity::ResourceRequirements;
 use super::inhibition::InhibitRule;
 use super::labels::Labels;
 use super::name::{IncidentTypeName, QueryId, RuleId};

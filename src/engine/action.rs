@@ -227,8 +227,11 @@ impl Engine {
         text: &str,
         now: Timestamp,
     ) {
-        if action.course.purpose == Purpose::Revert {
-            self.revert_refused(&action, now);
+        match action.course.purpose {
+            Purpose::Revert => self.revert_refused(&action),
+            // What may not be kept is let go; what somebody changed in between is looked at again.
+            Purpose::KeepSize if reason != ClusterFailure::Conflict => self.let_go(&action.target),
+            _ => {}
         }
         let state = ActionState::Refused { at: now, reason: RefusedReason::Cluster(reason) };
         self.finish(action, state, text, NoticeEvent::NotScaled, now);
@@ -291,7 +294,7 @@ impl Engine {
     /// Puts an action on record as it is now.
     pub(super) fn keep(&mut self, action: ScalingAction) {
         self.dirty.actions.insert(action.id.clone());
-        self.state.actions.insert(action.id.clone(), action);
+        self.state.keep(action);
     }
 
     /// The last hundred ended actions are remembered, and those that a budget or a revert still needs.

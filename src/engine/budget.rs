@@ -12,7 +12,7 @@ use crate::domain::scaling::{
 use super::Engine;
 
 /// How old a look at who shares may be.
-const SHARER_SEEN_WITHIN: Duration = Duration::from_secs(5 * 60);
+const SHARER_SEEN_WITHIN: Duration = Duration::from_secs(60);
 
 /// Below this a difference of cores is the binary fraction's.
 const NOISE: f64 = 1e-9;
@@ -70,6 +70,15 @@ impl Engine {
                 self.look(&other.id, Duration::from_secs(1), now);
             }
         }
+    }
+
+    /// Whether one of them cannot be seen.
+    pub(super) fn has_unseen_sharer(&self, target: &Target) -> bool {
+        let (Some(policy), Some(shared)) = (&self.plan.rules.policy, &target.connections) else {
+            return false;
+        };
+        sharers(policy, target, shared)
+            .any(|(other, _)| self.targets.get(&other.id).is_some_and(|state| state.unseen))
     }
 
     /// The replicas that another target has or is about to have, where that was seen lately.

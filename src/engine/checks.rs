@@ -17,6 +17,9 @@ use super::scaling::Wanted;
 /// How soon a target is looked at again after a look that found nothing to take back.
 const RETRY_AT_MINIMUM: Duration = Duration::from_secs(5 * 60);
 
+/// How soon a step is tried again that waits for a look at whoever shares something with its target.
+const RETRY_SHARERS: Duration = Duration::from_secs(2);
+
 /// A step that may be taken.
 pub(super) struct Decided {
     pub(super) ask: Wanted,
@@ -127,10 +130,10 @@ impl Engine {
     ) {
         match &not.reason {
             HeldReason::AtMinimum => self.rest_for(&target.id, RETRY_AT_MINIMUM, now),
-            // Whoever shares has been asked for a look.
-            HeldReason::ConnectionsUnknown => {
-                self.look_at_sharers(target, now);
-                self.rest_for(&target.id, Duration::from_secs(2), now);
+            // Whoever shares has been asked for a look, and has not answered yet.
+            HeldReason::ConnectionsUnknown if !self.has_unseen_sharer(target) => {
+                self.rest_for(&target.id, RETRY_SHARERS, now);
+                return;
             }
             _ => self.rest(&target.id, now),
         }

@@ -3,11 +3,14 @@
 use std::sync::Arc;
 
 use crate::domain::Timestamp;
+use crate::domain::capacity::Forecasted;
+use crate::domain::capacity::growth::Looks;
+use crate::domain::capacity::trend::History;
 use crate::domain::delivery::Attempt;
 use crate::domain::diagnosis::Finding;
 use crate::domain::name::{ActionId, IncidentId, NoticeId, SilenceId, TargetId};
 use crate::domain::notice::Origin;
-use crate::domain::observation::Round;
+use crate::domain::observation::{QueryFailure, Round};
 use crate::domain::scaling::{ClusterFailure, PauseOrder, WorkloadSnapshot};
 use crate::domain::silence::Silence;
 use crate::domain::trouble::Trouble;
@@ -104,6 +107,15 @@ pub enum Event {
         /// How.
         finding: Box<Finding>,
     },
+    /// The past of something that is forecast was asked for.
+    History {
+        /// What it is the past of.
+        of: Forecasted,
+        /// Its values, or why there are none.
+        seen: Result<History, QueryFailure>,
+    },
+    /// The values of a metric by tenant were looked at, now and some weeks back.
+    Looked(Box<Looks>),
     /// A target was looked at.
     TargetSeen {
         /// Which.

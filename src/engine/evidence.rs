@@ -62,6 +62,8 @@ pub(super) struct TargetState {
     pub(super) rest_until: Option<Timestamp>,
     pub(super) writing: bool,
     pub(super) seen: Option<Seen>,
+    /// The last look failed: nobody knows what it is like.
+    pub(super) unseen: bool,
 }
 
 impl TargetState {

@@ -18,6 +18,11 @@ impl Engine {
         self.state.targets.get(id).is_some_and(|record| record.kept.is_some())
     }
 
+    /// The size is not kept any more.
+    pub(super) fn let_go(&mut self, id: &TargetId) {
+        self.with_record(id, |record| record.kept = None);
+    }
+
     /// A target that nothing is asked of was seen: brings new pods to the size that was decided for all.
     pub(super) fn keep_size(&mut self, target: &Target, snapshot: &WorkloadSnapshot, now: Timestamp) {
         let Some(kept) = self.state.targets.get(&target.id).and_then(|record| record.kept.clone()) else {
@@ -32,7 +37,7 @@ impl Engine {
             && !snapshot.rollout_in_progress
             && snapshot.containers.iter().zip(&kept.template).any(|(now, then)| is_less(now, then));
         if reached || template_moved || snapshot.uid != kept.uid {
-            self.with_record(&target.id, |record| record.kept = None);
+            self.let_go(&target.id);
             return;
         }
         if self.plan.scaling != ScalingMode::Apply

@@ -12,6 +12,7 @@
 
 mod action;
 mod budget;
+pub mod capacity;
 mod checks;
 mod delivery;
 mod diagnosis;
@@ -40,6 +41,7 @@ mod sight;
 mod standing;
 pub mod state;
 mod suppress;
+pub mod tenant;
 mod trouble;
 mod verify;
 
@@ -89,6 +91,7 @@ pub struct Engine {
     beaten: Option<Rest>,
     diagnoses: BTreeSet<(IncidentId, usize)>,
     suppressor: Suppressor,
+    capacity: capacity::CapacityState,
     dirty: Dirty,
     effects: Vec<Effect>,
     reports: Vec<Report>,
@@ -117,6 +120,7 @@ impl Engine {
             beaten: None,
             diagnoses: BTreeSet::new(),
             suppressor: Suppressor::default(),
+            capacity: capacity::CapacityState::default(),
             dirty: Dirty::default(),
             effects: Vec::new(),
             reports: Vec::new(),
@@ -159,6 +163,8 @@ impl Engine {
             Event::TargetSeen { target, seen } => self.target_seen(&target, seen, now),
             Event::PauseScaling { target, order } => self.pause_scaling(&target, order, now),
             Event::ResumeScaling { target, by } => self.resume_scaling(&target, &by, now),
+            Event::History { of, seen } => self.history(of, seen),
+            Event::Looked(looks) => self.looked(*looks),
             Event::Written { action, outcome } => self.written(&action, outcome, now),
         }
         self.publish(now);
@@ -197,6 +203,7 @@ impl Engine {
         self.end_troubles(now);
         self.beat(now);
         self.evaluate_scaling(now);
+        self.evaluate_capacity(now);
     }
 }
 

@@ -37,6 +37,7 @@ impl Engine {
         self.adopt(now);
         self.rebuild_inhibitors();
         self.settle_suppressions(now);
+        self.keep_capacity();
     }
 
     /// Brings the state in line with the plan: used at reload and at restore.

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use crate::domain::Timestamp;
+use crate::domain::name::TargetId;
 use crate::domain::notice::NoticeEvent;
 use crate::domain::scaling::{
     ActionState, Axis, CheckedReason, Direction, FailedReason, Frozen, Purpose, ScalingAction, ScalingMode,
@@ -41,6 +42,9 @@ impl Engine {
             _ => NoticeEvent::NotScaled,
         };
         let (id, axis) = (action.target.clone(), action.axis);
+        if action.course.purpose == Purpose::KeepSize {
+            self.let_go(&id);
+        }
         self.finish(action, ActionState::Failed { at: now, reason }, &text, event, now);
         let Some(target) = self.target(&id).cloned() else { return };
         if adds && reason == FailedReason::Undone {
@@ -107,7 +111,7 @@ impl Engine {
     }
 
     /// The write that gives a size back was refused: it is tried again from another look, a few times.
-    pub(super) fn revert_refused(&mut self, revert: &ScalingAction, _now: Timestamp) {
+    pub(super) fn revert_refused(&mut self, revert: &ScalingAction) {
         let failed = revert.course.reverts.as_ref().and_then(|id| self.state.actions.get(id)).cloned();
         let Some(mut failed) = failed else { return };
         let tries = failed.course.owes_revert.unwrap_or(0).saturating_add(1);
@@ -116,7 +120,7 @@ impl Engine {
     }
 
     /// After a revert what is remembered of the last step is what it left.
-    fn forget_step(&mut self, target: &crate::domain::name::TargetId, axis: Axis, left: &Size) {
+    fn forget_step(&mut self, target: &TargetId, axis: Axis, left: &Size) {
         let left = match left {
             Size::Replicas(count) => Some(*count),
             Size::Resources(_) => None,

@@ -42,6 +42,12 @@ impl Engine {
     /// Cost: one map look-up per series and rule, plus one pass over the rule's tracked series.
     pub(super) fn observed(&mut self, round: &Round, now: Timestamp) {
         self.saw(&round.answer, now);
+        self.saw_capacity(round);
+        self.judge(round, now);
+    }
+
+    /// Has every rule that reads a round judge it.
+    pub(super) fn judge(&mut self, round: &Round, now: Timestamp) {
         let mut moved = Vec::new();
         for rule in self.index.readers.get(&round.query).into_iter().flatten() {
             let tracked = match self.state.alerts.get_mut(&rule.id) {

@@ -13,7 +13,6 @@
 //! What a tick costs: a few look-ups a target and trigger, one pass over the remembered actions, and no call to the
 //! cluster for a target that nothing is asked of. `benches/scaling.rs` measures it.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +29,7 @@ use crate::domain::scaling::{
 use super::Engine;
 use super::effect::Effect;
 use super::evidence::{Seen, speaks_of};
+use super::grievance::is_about_scaling;
 use super::report::Report;
 
 /// How often a target is looked at while an action on it is under way, and while only its effect is awaited.
@@ -61,19 +61,11 @@ impl Engine {
         if plan.scaling == ScalingMode::Off {
             return;
         }
-        let running: BTreeMap<TargetId, bool> = self
-            .state
-            .actions
-            .values()
-            .filter(|action| action.state.is_running())
-            .map(|action| (action.target.clone(), matches!(action.state, ActionState::Healthy { .. })))
-            .collect();
-        let owing = self.state.actions.values().filter(|action| action.course.owes_revert.is_some());
-        let owing: BTreeSet<TargetId> = owing.map(|action| action.target.clone()).collect();
         for target in &policy.targets {
             self.end_pause(&target.id, now);
-            if let Some(settled) = running.get(&target.id) {
-                self.look(&target.id, if *settled { LOOK_SETTLED_EVERY } else { LOOK_EVERY }, now);
+            if let Some(action) = self.running(&target.id) {
+                let settled = matches!(action.state, ActionState::Healthy { .. });
+                self.look(&target.id, if settled { LOOK_SETTLED_EVERY } else { LOOK_EVERY }, now);
                 continue;
             }
             self.settle_standings(policy, target, now);
@@ -83,7 +75,8 @@ impl Engine {
             if state.rest_until.is_some_and(|until| until > now) {
                 continue;
             }
-            if !wanted.is_empty() || owing.contains(&target.id) {
+            if !wanted.is_empty() || self.state.owing.contains_key(&target.id) {
+                self.look_at_sharers(target, now);
                 self.look(&target.id, LOOK_EVERY, now);
             } else if target.bounds(now).scheduled || self.keeps_size(&target.id) {
                 self.look(&target.id, LOOK_AROUND_EVERY, now);
@@ -133,8 +126,11 @@ impl Engine {
         let Some(target) = self.target_index.place_of(id).and_then(|at| policy.targets.get(at)) else {
             return;
         };
-        if let (Some(state), Ok(snapshot)) = (self.targets.get_mut(id), &seen) {
-            state.seen = Some(Seen { at: now, replicas: snapshot.replicas });
+        if let Some(state) = self.targets.get_mut(id) {
+            state.unseen = seen.is_err();
+            if let Ok(snapshot) = &seen {
+                state.seen = Some(Seen { at: now, replicas: snapshot.replicas });
+            }
         }
         if let Some(action) = self.running(id).cloned() {
             match seen {
@@ -147,7 +143,7 @@ impl Engine {
         if plan.scaling == ScalingMode::Off {
             return;
         }
-        let owed = self.state.actions.values().find(|it| it.target == *id && it.course.owes_revert.is_some());
+        let owed = self.state.owing.get(id).and_then(|action| self.state.actions.get(action));
         if let Some(failed) = owed.cloned() {
             match seen {
                 Ok(snapshot) => self.give_back_size(target, failed, &snapshot, now),
@@ -255,7 +251,7 @@ impl Engine {
     }
 
     pub(super) fn running(&self, id: &TargetId) -> Option<&ScalingAction> {
-        self.state.actions.values().find(|action| action.target == *id && action.state.is_running())
+        self.state.actions.get(self.state.running.get(id)?)
     }
 
     pub(super) fn target(&self, id: &TargetId) -> Option<&Target> {
@@ -266,14 +262,14 @@ impl Engine {
     /// The worst active incident whose subject names the target; complaints about scaling itself are none.
     pub(super) fn incident_of(&self, target: &Target) -> Option<IncidentId> {
         self.incidents_of(target)
-            .filter(|incident| !super::grievance::is_about_scaling(incident))
+            .filter(|incident| incident.state.is_active() && !is_about_scaling(incident))
             .max_by_key(|incident| (incident.severity, std::cmp::Reverse(incident.opened_at)))
             .map(|incident| incident.id.clone())
     }
 
-    /// The active incidents whose subject names the target.
+    /// The incidents that are not closed and whose subject names the target.
     pub(super) fn incidents_of(&self, target: &Target) -> impl Iterator<Item = &Incident> {
-        let active = self.state.open.values().filter_map(|id| self.state.incidents.get(id));
-        active.filter(|incident| incident.state.is_active() && speaks_of(&incident.subject, target))
+        let open = self.state.open.values().filter_map(|id| self.state.incidents.get(id));
+        open.filter(|incident| speaks_of(&incident.subject, target))
     }
 }

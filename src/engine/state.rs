@@ -45,6 +45,10 @@ pub struct State {
     pub numbered: BTreeMap<u32, u32>,
     /// The incident that is not closed, by type and subject. Derived.
     pub(super) open: BTreeMap<(IncidentTypeName, Labels), IncidentId>,
+    /// The action that is under way on a target. Derived.
+    pub(super) running: BTreeMap<TargetId, ActionId>,
+    /// The failed action whose size is owed to a target. Derived.
+    pub(super) owing: BTreeMap<TargetId, ActionId>,
     /// The incident that holds an alert, the newest that is not closed. Derived.
     pub(super) holders: BTreeMap<AlertKey, IncidentId>,
 }
@@ -84,11 +88,33 @@ impl State {
         let mut open: Vec<&Incident> =
             self.incidents.values().filter(|incident| incident.state != IncidentState::Closed).collect();
         open.sort_by(|one, two| (one.opened_at, &one.id).cmp(&(two.opened_at, &two.id)));
+        for action in self.actions.values() {
+            if action.state.is_running() {
+                self.running.insert(action.target.clone(), action.id.clone());
+            }
+            if action.course.owes_revert.is_some() {
+                self.owing.insert(action.target.clone(), action.id.clone());
+            }
+        }
         self.open = open.iter().map(|incident| (incident.place(), incident.id.clone())).collect();
         self.holders = open
             .iter()
             .flat_map(|incident| incident.alerts.keys().map(|key| (key.clone(), incident.id.clone())))
             .collect();
+    }
+
+    /// Puts an action on record.
+    pub(super) fn keep(&mut self, action: ScalingAction) {
+        let mark = |index: &mut BTreeMap<TargetId, ActionId>, holds: bool| {
+            if holds {
+                index.insert(action.target.clone(), action.id.clone());
+            } else if index.get(&action.target) == Some(&action.id) {
+                index.remove(&action.target);
+            }
+        };
+        mark(&mut self.running, action.state.is_running());
+        mark(&mut self.owing, action.course.owes_revert.is_some());
+        self.actions.insert(action.id.clone(), action);
     }
 
     /// The tracked series of a key.

@@ -1,6 +1,7 @@
 //! Verification: what a look, a health check and a trigger say about a step under way. Owns how far it has come and when
 //! it is given up; what follows from a failure is `revert`'s and `standing`'s.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::Timestamp;
@@ -38,8 +39,8 @@ impl Engine {
         }
         if matches!(action.state, ActionState::Applied { .. }) {
             self.note_deferral(&mut action, snapshot, now);
-            if let Some(reason) = self.is_hopeless(snapshot, &action, now) {
-                self.fail(action, reason, None, now);
+            if is_infeasible(snapshot, &action) {
+                self.fail(action, FailedReason::Infeasible, None, now);
                 return;
             }
             if !(is_at(snapshot, &action) && is_ready(snapshot, &action)) {
@@ -54,11 +55,11 @@ impl Engine {
             }
             self.advance(&mut action, ActionState::Ready { at: now }, target.ready_within, now);
         }
-        self.judge(target, action, now);
+        self.judge_step(target, action, now);
     }
 
     /// Whether the service is healthy with a step, and what asked for it better.
-    fn judge(&mut self, target: &Target, mut action: ScalingAction, now: Timestamp) {
+    fn judge_step(&mut self, target: &Target, mut action: ScalingAction, now: Timestamp) {
         let plan = self.plan.clone();
         let Some(policy) = &plan.rules.policy else { return };
         if matches!(action.state, ActionState::Ready { .. }) {
@@ -174,39 +175,28 @@ impl Engine {
             self.keep(action.clone());
         }
     }
+}
 
-    /// Why a step can never become ready, where that is known already.
-    fn is_hopeless(
-        &self,
-        snapshot: &WorkloadSnapshot,
-        action: &ScalingAction,
-        now: Timestamp,
-    ) -> Option<FailedReason> {
-        let _ = now;
-        let resizes = matches!(action.to, Size::Resources(_));
-        if resizes && snapshot.pods.iter().any(|pod| pod.resize == ResizeState::Infeasible) {
-            return Some(FailedReason::Infeasible);
-        }
-        None
-    }
+/// Whether a node can never give a pod its new size.
+fn is_infeasible(snapshot: &WorkloadSnapshot, action: &ScalingAction) -> bool {
+    matches!(action.to, Size::Resources(_))
+        && snapshot.pods.iter().any(|pod| pod.resize == ResizeState::Infeasible)
 }
 
 /// Whether somebody took a written step back, and who wrote the size that is there.
-fn undone(snapshot: &WorkloadSnapshot, action: &ScalingAction) -> Option<Option<std::sync::Arc<str>>> {
+fn undone(snapshot: &WorkloadSnapshot, action: &ScalingAction) -> Option<Option<Arc<str>>> {
     let Size::Replicas(to) = action.to else { return None };
-    // Where another autoscaler's least was raised, it has to follow first.
-    let Size::Replicas(from) = action.from else { return None };
     let is_back = match action.course.direction {
         Direction::Out => snapshot.replicas < to,
         Direction::In => snapshot.replicas > to,
     };
+    // Where another autoscaler's least was raised, it has to follow first.
     let awaited = action.course.raise.is_some() && matches!(action.state, ActionState::Applied { .. });
-    let _ = from;
     (is_back && !awaited).then(|| writer_of_replicas(snapshot))
 }
 
 /// Who wrote the number of replicas last, where that is known and not the daemon.
-pub(super) fn writer_of_replicas(snapshot: &WorkloadSnapshot) -> Option<std::sync::Arc<str>> {
+pub(super) fn writer_of_replicas(snapshot: &WorkloadSnapshot) -> Option<Arc<str>> {
     let owner = snapshot.surroundings.replicas_by.as_ref()?;
     (&*owner.manager != super::incidents::DAEMON).then(|| owner.manager.clone())
 }

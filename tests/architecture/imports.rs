@@ -70,7 +70,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("prometheus_client", &["telemetry"]),
     ("prometheus_http_query", &["prometheus"]),
     ("promql_parser", &["config"]),
-    ("reqwest", &["config", "kubernetes", "notify", "probe", "prometheus"]),
+    ("reqwest", &["cli", "config", "kubernetes", "notify", "probe", "prometheus"]),
     ("ring", &["api", "notify"]),
     ("rusqlite", &["store"]),
     ("serde_yaml", &["config"]),

@@ -70,7 +70,14 @@ fn every_block_of_the_runbook_loads_alone() {
             }
             "resource_requirements" => {
                 let needed = loaded.rules.resource_requirements.expect("requirements");
-                assert_eq!(needed.memory.map(|memory| memory.for_tenants(140.0)), Some(39.84e9));
+                let model = needed.model("platform").expect("the model that the runbook states");
+                let of = |name: &str| {
+                    let found = model.resources.iter().find(|resource| &*resource.name == name);
+                    found.map(|resource| resource.need.for_tenants(140.0))
+                };
+                assert_eq!(of("memory"), Some(39.84e9));
+                assert_eq!(of("cpu"), Some(16.0));
+                assert_eq!((of("database"), of("backup")), (Some(160e9), Some(480e9)));
             }
             "backup_configuration" => {
                 let backups = loaded.rules.backup_configuration.expect("backups");
@@ -87,7 +94,8 @@ fn the_shipped_folders_load_and_hold_the_runbooks_blocks_word_for_word() {
     let (config, rules) = (root.join("config"), root.join("rules"));
     let loaded = load(&config, &rules).unwrap_or_else(|diagnostics| panic!("{diagnostics}"));
     println!("{}", loaded.warnings);
-    assert_eq!(loaded.rules.rules.len(), 8);
+    let of = |head: &str| loaded.rules.rules.keys().filter(|id| id.as_str().starts_with(head)).count();
+    assert_eq!((of("monitoring/"), of("capacity/"), of("backup/")), (8, 1, 16));
     assert_eq!(loaded.settings.channels.len(), 3);
     let sources = Sources::read(&config, &rules);
     for block in blocks() {

@@ -53,6 +53,7 @@ async fn wrong_requests_are_problems_and_foreign_pages_change_nothing() {
     let url = |path: &str| format!("{}{path}", daemon.url());
     let reload = url(&format!("{API}/config/reload"));
     let post = || client.post(&reload).header("Content-Type", "application/json").body("{}");
+    let pause = format!("{API}/scaling/shop/Deployment/nobody/pause");
     let cases = [
         (client.get(url("/nowhere")), 404),
         (client.get(url(&format!("{API}/incidents/INC-0"))), 404),
@@ -70,6 +71,10 @@ async fn wrong_requests_are_problems_and_foreign_pages_change_nothing() {
         (client.post(url(&format!("{API}/incidents/INC-0/notes"))).json(&json!({"text": "seen"})), 404),
         (client.post(url(&format!("{API}/incidents/INC-0/checklist/0"))).json(&json!({"done": true})), 404),
         (client.post(url(&format!("{API}/incidents/INC-0/checklist/x"))).json(&json!({"done": true})), 400),
+        (client.post(url(&pause)).json(&json!({"by": "Ana", "reason": "moving", "for": "1h"})), 404),
+        (client.post(url(&pause)).json(&json!({"by": "Ana"})), 400),
+        (client.post(url(&pause)).json(&json!({"by": "Ana", "reason": " "})), 400),
+        (client.post(url(&pause)).json(&json!({"reason": "moving", "for": "soon"})), 400),
         (post(), 202),
     ];
     for (request, expected) in cases {

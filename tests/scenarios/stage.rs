@@ -435,6 +435,10 @@ impl Stage {
                 queries.extend(target.health.clone().map(|query| (query, Unit::Count)));
             }
         }
+        if is("tenants") {
+            let models = rules.resource_requirements.iter().flat_map(|it| &it.models);
+            queries.extend(models.filter_map(|model| Some((model.tenants.clone()?, Unit::Count))));
+        }
         if queries.is_empty() {
             return Err(format!("nothing reads `{}`", metric.unwrap_or("anything")));
         }

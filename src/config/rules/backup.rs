@@ -1,32 +1,40 @@
-//! `backup_configuration`: the runbook's 3.1. Owns the words for frequencies.
+//! `backup_configuration`: the runbook's 3.1. Owns the words for frequencies; what is watched for is `backup_rules`.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Reader;
+use super::backup_rules;
+use super::metrics::Catalogue;
 use crate::config::diagnostic::Code;
 use crate::config::tree::{Entry, Node};
 use crate::config::walk::{Fields, Walk};
-use crate::domain::capacity::{BackupConfiguration, BackupSchedule};
+use crate::domain::backup::{BackupConfiguration, BackupSchedule};
+use crate::domain::rule::RuleSet;
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
-/// Reads the configuration.
-pub(super) fn read(walk: &Walk<'_>, node: &Node) -> BackupConfiguration {
-    let fields = walk.fields(node, &["schedules", "verification", "storage"]);
+/// Reads the configuration: the rules that watch over it go into the set.
+pub(super) fn read(reader: &Reader<'_>, node: &Node, catalogue: &Catalogue, set: &mut RuleSet) {
+    let walk = reader.walk;
+    let fields = walk.fields(node, &["schedules", "verification", "storage", "incident_type"]);
     let schedules = fields.get("schedules").map_or(&[][..], |node| walk.entries(node));
     let storage = fields.get("storage").map_or(&[][..], |node| walk.entries(node));
-    BackupConfiguration {
+    let incident_type = fields.get("incident_type").and_then(|node| reader.incident_type(node));
+    let configuration = BackupConfiguration {
         schedules: schedules.iter().filter_map(|entry| schedule(walk, entry)).collect(),
         verification: fields.get("verification").map(|node| walk.texts(node)).unwrap_or_default(),
         storage: storage
             .iter()
             .filter_map(|entry| Some((entry.key.clone(), walk.text(&entry.value)?.clone())))
             .collect(),
-    }
+    };
+    backup_rules::add(reader, node.span, &configuration, incident_type, catalogue, set);
+    set.backup_configuration = Some(configuration);
 }
 
 fn schedule(walk: &Walk<'_>, entry: &Entry) -> Option<BackupSchedule> {
-    let fields = walk.fields(&entry.value, &["frequency", "retention", "time"]);
+    let fields = walk.fields(&entry.value, &["frequency", "retention", "time", "grace"]);
     let frequency = walk
         .required(&fields, "frequency", entry.key_span, "frequency: daily")
         .and_then(|node| frequency(walk, node));
@@ -34,6 +42,7 @@ fn schedule(walk: &Walk<'_>, entry: &Entry) -> Option<BackupSchedule> {
         .required(&fields, "retention", entry.key_span, "retention: 30 days")
         .and_then(|node| walk.duration(node));
     let time = time(walk, &fields);
+    let grace = fields.get("grace").map(|node| walk.duration(node));
     let (frequency, retention) = (frequency?, retention?);
     if retention < frequency {
         walk.error(
@@ -44,7 +53,11 @@ fn schedule(walk: &Walk<'_>, entry: &Entry) -> Option<BackupSchedule> {
         .expected("expected at least the frequency")
         .other(fields.key_span("frequency"));
     }
-    Some(BackupSchedule { name: entry.key.clone(), frequency, retention, time })
+    let grace = match grace {
+        Some(read) => read?,
+        None => BackupSchedule::default_grace(frequency),
+    };
+    Some(BackupSchedule { name: entry.key.clone(), frequency, retention, time, grace })
 }
 
 fn frequency(walk: &Walk<'_>, node: &Node) -> Option<Duration> {

@@ -10,7 +10,7 @@ use crate::config::merge::{Blocks, merge};
 use crate::config::promql;
 use crate::config::source::{Folder, SourceFile, Sources};
 use crate::config::suggest::suggestion;
-use crate::config::tree::{Node, Span};
+use crate::config::tree::{Node, Span, Value};
 use crate::config::walk::Walk;
 use crate::domain::quantity::Unit;
 
@@ -28,7 +28,21 @@ pub(super) struct Metric {
 #[derive(Default)]
 pub(super) struct Catalogue {
     metrics: BTreeMap<Arc<str>, Option<Metric>>,
+    /// Those that speak of the tenants that fit, until that is known.
+    unfitted: Vec<Unfitted>,
+    /// The built-in ones, where the files have their own.
+    built_in: BTreeMap<Arc<str>, Metric>,
 }
+
+/// A definition with [`FIT`] in its query.
+struct Unfitted {
+    name: Arc<str>,
+    query: Node,
+    unit: Unit,
+}
+
+/// What stands in a query for the tenants that fit, by `resource_requirements`.
+const FIT: &str = "$tenants_that_fit";
 
 impl Catalogue {
     /// What a name means; notes an unknown one.
@@ -46,12 +60,35 @@ impl Catalogue {
     pub(super) fn find(&self, name: &str) -> Option<&Metric> {
         self.metrics.get(name)?.as_ref()
     }
+
+    /// A metric that no file names but the program itself: of the catalogue, or of the one built in where the
+    /// catalogue does not speak of it.
+    pub(super) fn find_or_built_in(&self, name: &str) -> Option<&Metric> {
+        match self.metrics.get(name) {
+            Some(known) => known.as_ref(),
+            None => self.built_in.get(name),
+        }
+    }
+
+    /// Puts the tenants that fit where queries speak of them.
+    pub(super) fn fit(&mut self, reader: &Reader<'_>, tenants: &str) {
+        for Unfitted { name, query, unit } in std::mem::take(&mut self.unfitted) {
+            let text = query.text().unwrap_or_default().replace(FIT, tenants);
+            let node = Node { span: query.span, value: Value::Scalar(text.into()) };
+            let read = promql::read(reader.walk, &node).map(|query| Metric { query, unit });
+            self.metrics.insert(name, read);
+        }
+    }
 }
 
 /// Reads the catalogue of the files, or the one built in.
 pub(super) fn read(reader: &Reader<'_>, blocks: &Blocks) -> Catalogue {
     if let Some(node) = blocks.get("metrics") {
-        return entries(reader, node);
+        let mut catalogue = entries(reader, node);
+        if ["resource_requirements", "backup_configuration"].iter().any(|key| blocks.get(key).is_some()) {
+            catalogue.built_in = known(built_in(reader));
+        }
+        return catalogue;
     }
     let user = ["monitoring", "scale_out_strategy"].iter().find(|key| blocks.get(key).is_some());
     if let Some(span) = user.and_then(|key| blocks.key_span(key)) {
@@ -62,7 +99,13 @@ pub(super) fn read(reader: &Reader<'_>, blocks: &Blocks) -> Catalogue {
             .help("put a `metrics` block beside it, as the shipped rules/catalogue.yaml does");
         return built_in(reader);
     }
-    Catalogue::default()
+    let built_in = known(built_in(reader));
+    Catalogue { built_in, ..Catalogue::default() }
+}
+
+/// The metrics whose definition could be read.
+fn known(catalogue: Catalogue) -> BTreeMap<Arc<str>, Metric> {
+    catalogue.metrics.into_iter().filter_map(|(name, metric)| Some((name, metric?))).collect()
 }
 
 fn built_in(reader: &Reader<'_>) -> Catalogue {
@@ -89,20 +132,25 @@ fn entries(reader: &Reader<'_>, node: &Node) -> Catalogue {
                 .error(Code::BadValue, entry.key_span, format!("`{}` cannot name a metric", entry.key))
                 .expected("expected letters, digits and `_`");
         }
-        catalogue.metrics.insert(entry.key.clone(), metric(reader, &entry.value));
+        let read = metric(reader, &entry.key, &entry.value, &mut catalogue.unfitted);
+        catalogue.metrics.insert(entry.key.clone(), read);
     }
     catalogue
 }
 
-fn metric(reader: &Reader<'_>, node: &Node) -> Option<Metric> {
+fn metric(reader: &Reader<'_>, name: &Arc<str>, node: &Node, unfitted: &mut Vec<Unfitted>) -> Option<Metric> {
     let walk = reader.walk;
     let fields = walk.fields(node, &["query", "unit", "help"]);
     let query = walk.required(&fields, "query", fields.span, "query: up");
-    let query = query.and_then(|node| promql::read(walk, node));
+    let speaks_of_fit = query.filter(|node| node.text().is_some_and(|text| text.contains(FIT)));
+    let query = query.filter(|_| speaks_of_fit.is_none()).and_then(|node| promql::read(walk, node));
     let unit = walk.required(&fields, "unit", fields.span, "unit: ratio");
     let unit = unit.and_then(|node| walk.word(node, &Unit::ALL.map(|unit| (unit.as_str(), unit))));
     if let Some(node) = fields.get("help") {
         walk.text(node);
+    }
+    if let (Some(query), Some(unit)) = (speaks_of_fit, unit) {
+        unfitted.push(Unfitted { name: name.clone(), query: query.clone(), unit });
     }
     Some(Metric { query: query?, unit: unit? })
 }

@@ -2,12 +2,14 @@
 
 mod annotation;
 mod backup;
+mod backup_rules;
 mod capacity;
 mod groups;
 mod inhibition;
 mod intervals;
 mod link;
 mod metrics;
+mod model_rule;
 mod monitoring;
 mod responses;
 mod scaling;
@@ -43,7 +45,11 @@ pub(crate) fn read(walk: &Walk<'_>, blocks: &Blocks, settings: &Settings) -> Rul
     let incident_types = settings.incident_types.keys().map(|name| name.as_str().into()).collect();
     let reader = Reader { walk, settings, incident_types };
     let mut set = RuleSet::default();
-    let catalogue = metrics::read(&reader, blocks);
+    let mut catalogue = metrics::read(&reader, blocks);
+    if let Some(node) = blocks.get("resource_requirements") {
+        capacity::read(&reader, node, &catalogue, &mut set);
+    }
+    catalogue.fit(&reader, &capacity::tenants_that_fit(&set));
     if let Some(node) = blocks.get("alert_responses") {
         set.responses = responses::read(&reader, node);
     }
@@ -62,8 +68,9 @@ pub(crate) fn read(walk: &Walk<'_>, blocks: &Blocks, settings: &Settings) -> Rul
         let policy = scaling::read(&reader, node, &catalogue, &set.time_intervals, &mut set.queries);
         set.policy = Some(policy);
     }
-    set.resource_requirements = blocks.get("resource_requirements").map(|node| capacity::read(walk, node));
-    set.backup_configuration = blocks.get("backup_configuration").map(|node| backup::read(walk, node));
+    if let Some(node) = blocks.get("backup_configuration") {
+        backup::read(&reader, node, &catalogue, &mut set);
+    }
     set
 }
 
@@ -110,6 +117,20 @@ fn fitting<'s>(metric: &str, mut names: impl Iterator<Item = &'s Arc<str>>) -> O
         }
     }
     best.cloned()
+}
+
+/// A text as PromQL writes it.
+fn promql_text(text: &str) -> String {
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            '\n' => out.push_str("\\n"),
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
 }
 
 /// Whether a word may name a label.

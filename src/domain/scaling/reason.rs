@@ -68,6 +68,8 @@ pub enum HeldReason {
     WouldBreach,
     /// The tenants need what there is.
     CapacityFloor,
+    /// How much the tenants need is not known.
+    CapacityUnknown,
 }
 
 impl HeldReason {
@@ -95,6 +97,7 @@ impl HeldReason {
             Self::IncidentOpen => "incident_open",
             Self::WouldBreach => "would_breach",
             Self::CapacityFloor => "capacity_floor",
+            Self::CapacityUnknown => "capacity_unknown",
         }
     }
 
@@ -225,8 +228,6 @@ pub enum FailedReason {
     Infeasible,
     /// A node had no room for a pod's new size in time.
     Deferred,
-    /// A new pod keeps crashing.
-    CrashLoop,
     /// The pods are ready and the service is not healthy.
     Unhealthy,
     /// The pods are ready, the service is healthy, and the trigger is no better.
@@ -242,7 +243,7 @@ pub enum FailedReason {
 impl FailedReason {
     /// Whether the last good size is given back.
     pub fn is_reverted(self) -> bool {
-        matches!(self, Self::NotReady | Self::Infeasible | Self::Deferred | Self::CrashLoop)
+        matches!(self, Self::NotReady | Self::Infeasible | Self::Deferred)
     }
 
     /// Whether it counts as a step that did not help.
@@ -256,7 +257,6 @@ impl FailedReason {
             Self::NotReady => "not_ready",
             Self::Infeasible => "infeasible",
             Self::Deferred => "deferred",
-            Self::CrashLoop => "crash_loop",
             Self::Unhealthy => "unhealthy",
             Self::NotImproved => "not_improved",
             Self::Undone => "undone",
@@ -271,7 +271,6 @@ impl FailedReason {
             Self::NotReady => "not ready in time",
             Self::Infeasible => "a node can never give that much",
             Self::Deferred => "no node had room in time",
-            Self::CrashLoop => "a new pod keeps crashing",
             Self::Unhealthy => "ready, but the service is not healthy",
             Self::NotImproved => "ready, but it did not help",
             Self::Undone => "taken back",
