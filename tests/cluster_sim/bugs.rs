@@ -2,7 +2,7 @@
 //! and what each does to what is restored and seen; a run has one at the most.
 
 use runbookd::domain::observation::{Answer, Observation, Sample};
-use runbookd::domain::scaling::{ActionState, WorkloadSnapshot};
+use runbookd::domain::scaling::WorkloadSnapshot;
 use runbookd::engine::state::State;
 
 /// A mistake on purpose.
@@ -15,7 +15,9 @@ pub(crate) enum Bug {
     // What a restart forgets.
     RestoreForgetsCooldowns,
     RestoreForgetsActions,
-    RestoreTakesPlannedForRefused,
+    RestoreForgetsUnwrittenSteps,
+    RestoreForgetsTargets,
+    RestoreForgetsReverts,
     // What a reload forgets.
     ReloadKeepsTheOldBounds,
     // Writing.
@@ -35,13 +37,15 @@ pub(crate) enum Bug {
 }
 
 impl Bug {
-    pub(crate) const ALL: [Self; 18] = [
+    pub(crate) const ALL: [Self; 20] = [
         Self::WritesBeforeTheCommit,
         Self::IgnoresFailedCommits,
         Self::DropsChangesOfFailedCommits,
         Self::RestoreForgetsCooldowns,
         Self::RestoreForgetsActions,
-        Self::RestoreTakesPlannedForRefused,
+        Self::RestoreForgetsUnwrittenSteps,
+        Self::RestoreForgetsTargets,
+        Self::RestoreForgetsReverts,
         Self::ReloadKeepsTheOldBounds,
         Self::WritesWithoutAVersion,
         Self::WritesADelta,
@@ -61,8 +65,14 @@ impl Bug {
         match self {
             Self::RestoreForgetsCooldowns => state.cooldowns.clear(),
             Self::RestoreForgetsActions => state.actions.clear(),
-            Self::RestoreTakesPlannedForRefused => {
-                state.actions.retain(|_, action| action.state != ActionState::Planned);
+            Self::RestoreForgetsUnwrittenSteps => {
+                state.actions.retain(|_, action| !action.state.is_unwritten());
+            }
+            Self::RestoreForgetsTargets => state.targets.clear(),
+            Self::RestoreForgetsReverts => {
+                for action in state.actions.values_mut() {
+                    action.course.owes_revert = None;
+                }
             }
             _ => {}
         }

@@ -2,11 +2,12 @@
 //! the way, is `wire`.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use runbookd::domain::name::TargetId;
 use runbookd::domain::scaling::{
-    ClusterFailure, ContainerSize, PodSnapshot, ResizeState, ScalingAction, Size, WorkloadSnapshot,
+    ClusterFailure, ContainerSize, FIELD_MANAGER, FieldOwner, PodSnapshot, ResizeState, ScalingAction, Size,
+    Surroundings, WorkloadSnapshot,
 };
 
 use crate::chance::Chance;
@@ -47,6 +48,8 @@ pub(crate) struct Workload {
     /// No more pods than these are made.
     pub(crate) quota: Option<u32>,
     pub(crate) starts: Starts,
+    /// Who wrote the replicas last.
+    pub(crate) writer: &'static str,
     template: ContainerSize,
     pods: Vec<Pod>,
     version: u64,
@@ -80,6 +83,7 @@ impl Workload {
             rollout_until: 0,
             quota: None,
             starts: Starts::After(0),
+            writer: "kubectl",
             template,
             pods: Vec::new(),
             version: 1,
@@ -148,6 +152,15 @@ impl Workload {
             containers: vec![self.template.clone()],
             pods: self.pods.iter().map(pod).collect(),
             in_place_resize: true,
+            surroundings: Surroundings {
+                replicas_by: Some(FieldOwner {
+                    manager: self.writer.into(),
+                    applied: false,
+                    subresource: None,
+                    at: None,
+                }),
+                ..open()
+            },
         }
     }
 
@@ -174,6 +187,7 @@ impl Workload {
                 }
                 self.touch(now);
                 self.replicas = *wanted;
+                self.writer = FIELD_MANAGER;
                 self.settle(now);
                 Ok(Done::Changed)
             }
@@ -211,10 +225,17 @@ impl Workload {
     pub(crate) fn make_anew(&mut self, replicas: u32, now: u64) {
         self.touch(now);
         self.uid += 1;
+        self.writer = "kubectl";
         self.replicas = replicas;
         self.pods.clear();
         self.settle(now);
     }
+}
+
+/// Nothing is in the way; made once.
+fn open() -> Surroundings {
+    static OPEN: OnceLock<Surroundings> = OnceLock::new();
+    OPEN.get_or_init(Surroundings::open).clone()
 }
 
 /// The cluster.

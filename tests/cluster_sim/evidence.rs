@@ -15,6 +15,9 @@ pub(crate) const GAP: u64 = 3 * INTERVAL;
 /// How much of it is kept, in milliseconds: the longest `sustained`, and more.
 const KEPT: u64 = 15 * 60_000;
 
+/// Nobody asks whether a run is longer, in milliseconds.
+const ENOUGH: u64 = 6 * 60_000;
+
 /// One value at an instant of the steady clock.
 #[derive(Debug, Clone, Copy)]
 struct Sighting {
@@ -76,12 +79,33 @@ impl Evidence {
         }
     }
 
-    /// The run of breaches that lasts up to the last value, none if that is below the threshold.
-    pub(crate) fn run(&self, target: &Target, trigger: &Trigger, since: u64) -> Option<Run> {
+    /// The run of breaches that lasts up to the last value, none if that is not beyond the threshold.
+    pub(crate) fn breach(&self, target: &Target, trigger: &Trigger, since: u64) -> Option<Run> {
+        self.run(target, trigger, since, |value| value > trigger.threshold)
+    }
+
+    /// The run of values without a breach that lasts up to the last one.
+    pub(crate) fn quiet(&self, target: &Target, trigger: &Trigger, since: u64) -> Option<Run> {
+        self.run(target, trigger, since, |value| value <= trigger.threshold)
+    }
+
+    /// The run of clear values that lasts up to the last one.
+    pub(crate) fn clear(&self, target: &Target, trigger: &Trigger, since: u64) -> Option<Run> {
+        self.run(target, trigger, since, |value| value <= trigger.clear)
+    }
+
+    fn run(
+        &self,
+        target: &Target,
+        trigger: &Trigger,
+        since: u64,
+        counts: impl Fn(f64) -> bool,
+    ) -> Option<Run> {
         let seen = self.seen.get(&*target.service)?.get(&*trigger.metric)?;
         let mut run: Option<Run> = None;
         for it in seen.iter().rev().take_while(|it| it.at >= since) {
-            if it.value <= trigger.threshold || run.is_some_and(|run| run.from - it.at >= GAP) {
+            let is_enough = run.is_some_and(|run| run.lasts() > ENOUGH);
+            if is_enough || !counts(it.value) || run.is_some_and(|run| run.from - it.at >= GAP) {
                 break;
             }
             run =

@@ -30,10 +30,12 @@ pub(crate) enum Class {
     Time,
     /// Files are edited and loaded again.
     Files,
+    /// People pause targets and let them go on.
+    Pauses,
 }
 
 impl Class {
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Api,
         Self::ApiOutage,
         Self::Source,
@@ -45,6 +47,7 @@ impl Class {
         Self::Disk,
         Self::Time,
         Self::Files,
+        Self::Pauses,
     ];
 }
 
@@ -82,7 +85,7 @@ impl Faults {
             struck: vec![0; Class::ALL.len()],
             ended: false,
             draws: Class::ALL.map(|class| Chance::fork(seed, &format!("{class:?}"))).into(),
-            api: swarm.magnitude(0.01, 0.4),
+            api: swarm.magnitude(0.02, 0.5),
             source: swarm.magnitude(0.001, 0.1),
             commit: swarm.magnitude(0.003, 0.2),
             kill: swarm.magnitude(0.003, 0.1),

@@ -11,18 +11,24 @@
 //! | I6 | nothing that somebody else wrote is overwritten unseen |
 //! | I7 | without answers the daemon says that it is blind |
 //! | I8 | once all is well, what is wanted is done |
+//! | I9 | a step that somebody took back is not taken again before its triggers are clear or a person resumes it |
+//! | I10 | what is paused takes no step |
+//! | I11 | all targets together take no more steps than their budget |
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use runbookd::domain::labels::Labels;
 use runbookd::domain::name::{ActionId, TargetId};
 use runbookd::domain::observation::Answer;
 use runbookd::domain::scaling::{
-    ActionState, Axis, ScalingAction, ScalingMode, Size, Target, Trigger, WorkloadSnapshot,
+    ActionState, AppliedReason, Axis, AxisChoice, Direction, HeldReason, Purpose, ScalingAction, ScalingMode,
+    Size, Target, Trigger, WorkloadSnapshot,
 };
 use runbookd::engine::Engine;
 
-use crate::evidence::Evidence;
+use crate::accepted;
+use crate::evidence::{Evidence, GAP, Run};
 use crate::marks::Marks;
 use crate::plans::{BLIND_AFTER, Edition};
 use crate::source::Metric;
@@ -33,10 +39,12 @@ pub(crate) type Held = Result<(), (u8, String)>;
 
 /// Timers go by ticks of a second, and answers are on their way for a moment.
 const SLACK: u64 = 1_500;
+/// An answer that was on its way when a write was accepted counts as seen after it.
+const ON_THE_WAY: u64 = 100;
 /// How long a trigger that lasts may go without a step and without a reason, in milliseconds.
 const UNEXPLAINED: u64 = 45_000;
-/// The longest life of an action: two spells of the longest `ready_within`, and a call that hangs.
-const LONGEST: u64 = 2 * 5 * 60_000 + 60_000;
+/// The longest life of an action: three spells of the longest `ready_within`, the longest `settle`, and calls that hang.
+const LONGEST: u64 = (3 * 5 + 2 + 1) * 60_000;
 /// For how long a refusal is the reason, in milliseconds: what will not pass by itself is tried again after it.
 const REFUSED: u64 = 11 * 60_000;
 
@@ -45,6 +53,8 @@ const REFUSED: u64 = 11 * 60_000;
 struct Planned {
     at: u64,
     bounds: Option<(u32, u32)>,
+    /// So many steps of all targets, in so many milliseconds.
+    budget: Option<(u32, u64)>,
     /// Whether somebody set the clock since.
     disturbed: bool,
     /// For how long the daemon has been up since, and the last time that was counted.
@@ -58,6 +68,10 @@ struct Carried {
     id: ActionId,
     target: TargetId,
     axis: Axis,
+    direction: Direction,
+    purpose: Purpose,
+    uid: String,
+    to: Option<u32>,
     at: u64,
     /// The shortest rest of any plan since, in milliseconds.
     cool: u64,
@@ -71,7 +85,7 @@ pub(crate) struct Judge {
     evidence: Evidence,
     planned: BTreeMap<ActionId, Planned>,
     carried: Vec<Carried>,
-    dry: BTreeMap<(TargetId, Axis), (u64, u64)>,
+    dry: BTreeMap<(TargetId, Axis), (u64, u64, ActionId)>,
     refused: BTreeMap<(TargetId, Axis), u64>,
     rollouts: BTreeMap<TargetId, bool>,
     unexplained: BTreeMap<(TargetId, Axis), u64>,
@@ -81,6 +95,14 @@ pub(crate) struct Judge {
     applied_at: BTreeMap<TargetId, u64>,
     /// When the clock was set, and by how much, in milliseconds.
     jumps: Vec<(u64, i64)>,
+    /// When a target was last without a breach for long, or somebody resumed it, or it was no target.
+    quiet_at: BTreeMap<TargetId, u64>,
+    /// How often each step was sent.
+    writes: BTreeMap<ActionId, u32>,
+    /// The steps whose write the API server accepted.
+    done: BTreeSet<ActionId>,
+    /// The steps that the daemon knows to be carried out.
+    known: BTreeSet<ActionId>,
     started_at: u64,
     loaded_at: u64,
 }
@@ -92,7 +114,8 @@ impl Judge {
     }
 
     /// A life of the daemon begins.
-    pub(crate) fn started(&mut self, now: u64) {
+    pub(crate) fn started(&mut self, on_record: &BTreeSet<ActionId>, now: u64) {
+        self.dry.retain(|_, (_, _, id)| on_record.contains(id));
         self.evidence.begins(now);
         self.unexplained.clear();
         self.rollouts.clear();
@@ -117,6 +140,21 @@ impl Judge {
         self.unexplained.clear();
     }
 
+    /// A write of a step is sent.
+    pub(crate) fn sent(&mut self, id: &ActionId) {
+        *self.writes.entry(id.clone()).or_insert(0) += 1;
+    }
+
+    /// The API server accepted a write, whether or not there was anything to change.
+    pub(crate) fn accepted(&mut self, id: &ActionId) {
+        self.done.insert(id.clone());
+    }
+
+    /// What the daemon does not know to be carried out.
+    fn hide(&mut self, id: &ActionId) {
+        self.carried.iter_mut().filter(|it| it.id == *id).for_each(|it| it.hidden = true);
+    }
+
     /// Somebody else changed a workload, while a step on it may not be known to have happened.
     pub(crate) fn somebody_changed(&mut self, target: &TargetId, known: impl Fn(&ActionId) -> bool) {
         for carried in self.carried.iter_mut().filter(|it| it.target == *target && !known(&it.id)) {
@@ -128,11 +166,23 @@ impl Judge {
         self.loaded_at = now;
         self.unexplained.clear();
         for carried in &mut self.carried {
-            carried.cool = carried.cool.min(cool(edition, carried.axis));
+            carried.cool = carried.cool.min(cool(edition, carried.axis, carried.direction));
         }
-        for ((_, axis), (_, rest)) in &mut self.dry {
-            *rest = (*rest).min(cool(edition, *axis));
+        for ((_, axis), (_, rest, _)) in &mut self.dry {
+            *rest = (*rest).min(cool(edition, *axis, Direction::Out));
         }
+        let gone: Vec<TargetId> = self
+            .carried
+            .iter()
+            .map(|it| it.target.clone())
+            .filter(|it| edition.target(it).is_none())
+            .collect();
+        self.quiet_at.extend(gone.into_iter().map(|target| (target, now)));
+    }
+
+    /// Somebody lets a target be scaled again.
+    pub(crate) fn resumed(&mut self, target: &TargetId, now: u64) {
+        self.quiet_at.insert(target.clone(), now);
     }
 
     /// Whether nobody set the clock since.
@@ -157,38 +207,48 @@ impl Judge {
         now: u64,
     ) -> Held {
         self.moved_at.insert(action.target.clone(), now);
-        match action.state {
-            ActionState::Planned => {
+        match &action.state {
+            ActionState::Checked { .. } => {
                 self.founded(action, engine, edition, now)?;
                 self.plan(action, edition, now);
                 Ok(())
             }
-            ActionState::DryRun { .. } => {
-                self.founded(action, engine, edition, now)?;
-                self.rested_dry(action, edition, now)
-            }
-            ActionState::Applied { .. } => {
+            ActionState::DryRun { .. } => self.rested_dry(action, edition, now),
+            ActionState::Applied { reason, .. } => {
+                if *reason == AppliedReason::Accepted && !self.done.contains(&action.id) {
+                    return Err((5, format!("{} counts as carried out and was not", told(action))));
+                }
+                self.known.insert(action.id.clone());
                 self.applied_at.insert(action.target.clone(), now);
                 Ok(())
             }
             ActionState::Refused { .. } => {
                 self.refused.insert((action.target.clone(), action.axis), now);
                 self.planned.remove(&action.id);
+                let writes = self.writes.get(&action.id).copied().unwrap_or(0);
+                if accepted::refused_after_an_unknown_outcome(writes) {
+                    self.hide(&action.id);
+                }
                 if self.carried.iter().any(|it| it.id == action.id && !it.hidden) {
                     return Err((5, format!("{} was carried out and counts as refused", told(action))));
                 }
                 Ok(())
             }
-            _ => {
+            ActionState::Failed { .. }
+            | ActionState::Verified { .. }
+            | ActionState::Reverted { .. }
+            | ActionState::Abandoned { .. } => {
                 self.planned.remove(&action.id);
                 self.rests(action, engine, now)
             }
+            ActionState::Planned | ActionState::Ready { .. } | ActionState::Healthy { .. } => Ok(()),
         }
     }
 
     fn plan(&mut self, action: &ScalingAction, edition: &Edition, now: u64) {
         let bounds = edition.target(&action.target).map(|it| (it.min_replicas, it.max_replicas));
-        let planned = Planned { at: now, bounds, disturbed: false, up: 0, counted: now };
+        let budget = edition.policy().budget.and_then(|budget| Some((budget.steps?, millis(budget.per))));
+        let planned = Planned { at: now, bounds, budget, disturbed: false, up: 0, counted: now };
         self.planned.insert(action.id.clone(), planned);
     }
 
@@ -198,32 +258,72 @@ impl Judge {
             return Err((1, format!("{} on what is no target", told(action))));
         };
         within(action, target)?;
-        if engine.is_blind() || (self.steady_since(now.saturating_sub(2 * BLIND_AFTER)) && self.is_blind(now))
-        {
+        let steady = self.steady_since(now.saturating_sub(2 * BLIND_AFTER));
+        let blind = engine.is_blind() || (steady && self.is_blind(now));
+        if blind && !accepted::while_blind(action) {
             return Err((3, format!("{} while blind", told(action))));
+        }
+        match action.course.purpose {
+            Purpose::Triggered => self.breached(action, target, edition, now)?,
+            Purpose::Cleared => self.cleared(action, target, engine, edition, now)?,
+            Purpose::Scheduled | Purpose::Revert | Purpose::KeepSize => return Ok(()),
         }
         if self.rollouts.get(&action.target) == Some(&true) {
             return Err((3, format!("{} during a rollout", told(action))));
         }
+        Ok(())
+    }
+
+    fn breached(&self, action: &ScalingAction, target: &Target, edition: &Edition, now: u64) -> Held {
         let policy = edition.policy();
         let Some(trigger) = policy.triggers.iter().find(|it| it.name == action.trigger) else {
             return Err((3, format!("{} for a trigger that is none", told(action))));
         };
-        let since = self.applied_at.get(&action.target).copied().unwrap_or(0);
-        let Some(run) = self.evidence.run(target, trigger, since) else {
+        let since = self.applied_at.get(&action.target).map_or(0, |at| at.saturating_sub(ON_THE_WAY));
+        let Some(run) = self.evidence.breach(target, trigger, since) else {
             return Err((3, format!("{} and {} is not beyond its threshold", told(action), trigger.metric)));
         };
         if !run.last.is_finite() {
             return Err((3, format!("{} on a value of {}", told(action), run.last)));
         }
-        if !self.steady_since(run.from) {
+        self.lasted(action, run, millis(policy.sustained), now)
+    }
+
+    fn cleared(
+        &self,
+        action: &ScalingAction,
+        target: &Target,
+        engine: &Engine,
+        edition: &Edition,
+        now: u64,
+    ) -> Held {
+        let policy = edition.policy();
+        let Some(scale_in) = policy.scale_in else {
+            return Err((3, format!("{} and nothing is ever taken back", told(action))));
+        };
+        let since = self.applied_at.get(&action.target).map_or(0, |at| at.saturating_sub(ON_THE_WAY));
+        for trigger in &policy.triggers {
+            let Some(run) = self.evidence.clear(target, trigger, since) else {
+                return Err((3, format!("{} and {} is not clear", told(action), trigger.metric)));
+            };
+            self.lasted(action, run, millis(scale_in.stabilize), now)?;
+        }
+        let concerns = |labels: &Labels| labels.get("service") == Some(&target.service);
+        if engine.incidents().any(|it| it.state.is_active() && concerns(&it.subject)) {
+            return Err((3, format!("{} during an incident", told(action))));
+        }
+        Ok(())
+    }
+
+    /// Whether a run is long enough and fresh.
+    fn lasted(&self, action: &ScalingAction, run: Run, wanted: u64, now: u64) -> Held {
+        if !self.steady_since(run.from.saturating_sub(4 * GAP)) {
             return Ok(());
         }
-        let wanted = millis(policy.sustained);
         if run.lasts() < wanted {
             return Err((3, format!("{} after {} of {wanted} ms", told(action), run.lasts())));
         }
-        if now - run.to >= crate::evidence::GAP + SLACK {
+        if now - run.to >= GAP + SLACK {
             return Err((3, format!("{} on a value that is {} ms old", told(action), now - run.to)));
         }
         Ok(())
@@ -235,9 +335,12 @@ impl Judge {
 
     /// I2 where nothing is written.
     fn rested_dry(&mut self, action: &ScalingAction, edition: &Edition, now: u64) -> Held {
+        if action.course.direction == Direction::In {
+            return Ok(());
+        }
         let place = (action.target.clone(), action.axis);
-        let last = self.dry.insert(place, (now, cool(edition, action.axis)));
-        let Some((at, rest)) = last else { return Ok(()) };
+        let next = (now, cool(edition, action.axis, Direction::Out), action.id.clone());
+        let Some((at, rest, _)) = self.dry.insert(place, next) else { return Ok(()) };
         let passed = now - at + self.ahead_since(at) + SLACK;
         if passed < rest {
             return Err((2, format!("{} would come {} ms after another", told(action), now - at)));
@@ -247,9 +350,11 @@ impl Judge {
 
     /// I5: what was carried out is followed by a rest.
     fn rests(&self, action: &ScalingAction, engine: &Engine, now: u64) -> Held {
-        let Some(carried) = self.carried.iter().find(|it| it.id == action.id) else { return Ok(()) };
+        let Some(carried) = self.carried.iter().find(|it| it.id == action.id && it.counts()) else {
+            return Ok(());
+        };
         let over = now - carried.at + self.ahead_since(carried.at) + SLACK >= carried.cool;
-        let rest = engine.cooldown(&action.target, action.axis);
+        let rest = engine.cooldown(&action.target, action.axis, action.course.direction);
         if rest.is_none() && !over {
             return Err((5, format!("{} was carried out and no rest followed", told(action))));
         }
@@ -274,6 +379,7 @@ impl Judge {
         if let (Size::Replicas(to), Some((min, max))) =
             (&action.to, planned.as_ref().and_then(|it| it.bounds))
             && !(min..=max).contains(to)
+            && action.course.purpose == Purpose::Triggered
         {
             return Err((1, format!("{} is not within {min} and {max}", told(action))));
         }
@@ -289,8 +395,28 @@ impl Judge {
             }
             return Err((5, format!("{} is carried out a second time", told(action))));
         }
-        let decided = planned.map_or(now, |it| it.at);
-        let same = |it: &&Carried| it.target == action.target && it.axis == action.axis && !it.hidden;
+        let decided = planned.as_ref().map_or(now, |it| it.at);
+        let new = Carried {
+            id: action.id.clone(),
+            target: action.target.clone(),
+            axis: action.axis,
+            direction: action.course.direction,
+            purpose: action.course.purpose,
+            uid: action.uid.to_string(),
+            to: if let Size::Replicas(to) = action.to { Some(to) } else { None },
+            at: now,
+            cool: cool(edition, action.axis, action.course.direction),
+            // It ended for the daemon before it arrived.
+            hidden: planned.is_none(),
+        };
+        if !new.counts() {
+            self.carried.push(new);
+            return Ok(());
+        }
+        let same = |it: &&Carried| {
+            let place = it.target == new.target && it.axis == new.axis && it.direction == new.direction;
+            place && it.counts() && !it.hidden
+        };
         if let Some(last) = self.carried.iter().rfind(same)
             && decided + self.ahead_since(last.at) + SLACK < last.at + last.cool
         {
@@ -298,14 +424,49 @@ impl Judge {
             let rest = last.cool;
             return Err((2, format!("{} was decided {after} ms after {}, of {rest}", told(action), last.id)));
         }
-        self.carried.push(Carried {
-            id: action.id.clone(),
-            target: action.target.clone(),
-            axis: action.axis,
-            at: now,
-            cool: cool(edition, action.axis),
-            hidden: false,
+        self.fights_nobody(action, &new, replicas_before, decided)?;
+        self.within_budget(action, &new, planned.and_then(|it| it.budget), decided)?;
+        self.carried.push(new);
+        Ok(())
+    }
+
+    /// I9.
+    fn fights_nobody(&self, action: &ScalingAction, new: &Carried, before: u32, decided: u64) -> Held {
+        if !(new.axis == Axis::Horizontal && new.direction == Direction::Out) {
+            return Ok(());
+        }
+        let own = |it: &&Carried| it.target == new.target && it.axis == new.axis && it.uid == new.uid;
+        let Some(last) = self.carried.iter().rfind(own) else { return Ok(()) };
+        let steps_out = last.direction == Direction::Out && !last.hidden && self.known.contains(&last.id);
+        let quiet = self.quiet_at.get(&new.target).is_some_and(|at| *at >= last.at);
+        if steps_out
+            && !quiet
+            && self.steady_since(last.at)
+            && last.to.is_some_and(|to| before < to)
+            && decided > last.at
+        {
+            return Err((9, format!("{} after somebody took {} back to {before}", told(action), last.id)));
+        }
+        Ok(())
+    }
+
+    /// I11.
+    fn within_budget(
+        &self,
+        action: &ScalingAction,
+        new: &Carried,
+        budget: Option<(u32, u64)>,
+        decided: u64,
+    ) -> Held {
+        let Some((steps, per)) = budget.filter(|_| new.direction == Direction::Out) else { return Ok(()) };
+        let counted = self.carried.iter().filter(|it| {
+            let recent = decided + self.ahead_since(it.at) + SLACK < it.at + per;
+            recent && it.counts() && it.direction == Direction::Out && !it.hidden
         });
+        let counted = counted.count();
+        if counted >= usize::try_from(steps).unwrap_or(usize::MAX) {
+            return Err((11, format!("{} after {counted} others of {steps} in {per} ms", told(action))));
+        }
         Ok(())
     }
 
@@ -330,12 +491,24 @@ impl Judge {
             return Ok(());
         }
         for target in &edition.policy().targets {
-            let running = engine.actions().any(|it| it.target == target.id && it.state.is_running());
+            self.note_quiet(edition, target, now);
             for axis in Axis::ALL {
-                self.is_explained(engine, edition, target, axis, running, now)?;
+                self.is_explained(engine, edition, target, axis, now)?;
             }
         }
         Ok(())
+    }
+
+    /// Remembers when a target was last without a breach for long.
+    fn note_quiet(&mut self, edition: &Edition, target: &Target, now: u64) {
+        let policy = edition.policy();
+        let wanted = millis(policy.sustained).saturating_sub(20_000);
+        let mut asking = policy.triggers.iter().filter(|it| it.may_ask(Axis::Horizontal));
+        let quiet = asking
+            .all(|trigger| self.evidence.quiet(target, trigger, 0).is_some_and(|run| run.lasts() >= wanted));
+        if quiet {
+            self.quiet_at.insert(target.id.clone(), now);
+        }
     }
 
     fn is_explained(
@@ -344,27 +517,21 @@ impl Judge {
         edition: &Edition,
         target: &Target,
         axis: Axis,
-        running: bool,
         now: u64,
     ) -> Held {
         let place = (target.id.clone(), axis);
         let policy = edition.policy();
         let wanted = millis(policy.sustained) + SLACK;
-        // After a clock was set back, what the engine saw lies in its future for as long.
-        let back = self.jumps.iter().filter(|(_, by)| *by < 0).map(|(_, by)| by.unsigned_abs()).sum::<u64>();
+        let counts = |by: i64| by < 0 && accepted::EVIDENCE_MAY_LIE_IN_THE_FUTURE;
+        let back =
+            self.jumps.iter().filter(|(_, by)| counts(*by)).map(|(_, by)| by.unsigned_abs()).sum::<u64>();
         let steady = self.steady_since(now.saturating_sub(wanted + 60_000 + back));
-        let lasts = policy.triggers.iter().filter(|it| it.axis == axis).any(|trigger| {
-            let since = self.moved_at.get(&target.id).copied().unwrap_or(0).max(self.loaded_at);
-            let run = self.evidence.run(target, trigger, since);
-            run.is_some_and(|run| run.lasts() >= wanted && now - run.to < crate::evidence::GAP - SLACK)
+        let since = self.moved_at.get(&target.id).copied().unwrap_or(0).max(self.loaded_at);
+        let lasts = policy.triggers.iter().filter(|it| it.axis == AxisChoice::Only(axis)).any(|trigger| {
+            let run = self.evidence.breach(target, trigger, since);
+            run.is_some_and(|run| run.lasts() >= wanted && now - run.to < GAP - SLACK)
         });
-        // A refusal holds up both axes.
-        let refused = Axis::ALL
-            .iter()
-            .any(|axis| self.refused.get(&(target.id.clone(), *axis)).is_some_and(|at| now - at < REFUSED));
-        let held = Axis::ALL.iter().any(|axis| engine.held(&target.id, *axis).is_some());
-        let explained = running || refused || held;
-        if !lasts || explained || !steady {
+        if !lasts || !steady || self.has_reason(engine, target, axis, now) {
             self.unexplained.remove(&place);
             return Ok(());
         }
@@ -377,6 +544,25 @@ impl Judge {
         }
         Ok(())
     }
+
+    /// Whether a step is under way, one is owed back, or it is said why there is none.
+    fn has_reason(&self, engine: &Engine, target: &Target, axis: Axis, now: u64) -> bool {
+        let moves = engine.actions().filter(|it| it.target == target.id);
+        let mut moves = moves.filter(|it| it.state.is_running() || it.course.owes_revert.is_some());
+        // A refusal holds up both axes.
+        let refused = Axis::ALL.iter().any(|other| {
+            let concerns = accepted::A_REFUSAL_HOLDS_BOTH_AXES || *other == axis;
+            concerns && self.refused.get(&(target.id.clone(), *other)).is_some_and(|at| now - at < REFUSED)
+        });
+        moves.next().is_some() || refused || engine.held(&target.id, axis, Direction::Out).is_some()
+    }
+}
+
+impl Carried {
+    /// Whether it is a step that rests and budgets count; what gives a size back or keeps it is none.
+    fn counts(&self) -> bool {
+        matches!(self.purpose, Purpose::Triggered | Purpose::Scheduled | Purpose::Cleared)
+    }
 }
 
 impl World {
@@ -388,7 +574,12 @@ impl World {
         let back = self.judge.jumps.iter().any(|(_, by)| *by < 0);
         for target in &self.edition.policy().targets {
             let Some(workload) = self.cluster.workloads.get(&target.id) else { continue };
-            let trigger = self.edition.policy().triggers.iter().find(|it| it.axis == Axis::Horizontal);
+            let trigger = self
+                .edition
+                .policy()
+                .triggers
+                .iter()
+                .find(|it| it.axis == AxisChoice::Only(Axis::Horizontal));
             let Some(trigger) = trigger else { continue };
             let value = self.source.value(Metric::named(&trigger.metric), workload, now);
             let wants = value > trigger.threshold && workload.replicas < target.max_replicas;
@@ -397,14 +588,16 @@ impl World {
                 .carried
                 .iter()
                 .any(|it| it.target == target.id && it.axis == Axis::Horizontal && it.at + CALM >= now);
-            if wants && !moved && !back {
-                let held = engine.held(&target.id, Axis::Horizontal);
+            let held = engine.held(&target.id, Axis::Horizontal, Direction::Out);
+            // What was given up is for people.
+            let given_up = matches!(held, Some(HeldReason::Frozen(_)));
+            if wants && !moved && !back && !given_up {
                 return Err((8, format!("{} has {value:.2} and no step came, held: {held:?}", target.id)));
             }
         }
         for carried in &self.judge.carried {
             let action = engine.actions().find(|it| it.id == carried.id);
-            let is_known = action.is_some_and(|it| it.state != ActionState::Planned);
+            let is_known = action.is_some_and(|it| !it.state.is_unwritten());
             if !is_known && !carried.hidden && self.judge.carried.len() < 90 {
                 return Err((5, format!("{} of {} is not known as a step", carried.id, carried.target)));
             }
@@ -415,22 +608,26 @@ impl World {
 
 /// I1.
 fn within(action: &ScalingAction, target: &Target) -> Held {
-    match &action.to {
-        Size::Replicas(to) if !(target.min_replicas..=target.max_replicas).contains(to) => {
-            let (min, max) = (target.min_replicas, target.max_replicas);
-            Err((1, format!("{} is not within {min} and {max}", told(action))))
-        }
+    let (min, max) = (target.min_replicas, target.max_replicas);
+    let most = target.max_memory.unwrap_or(f64::INFINITY);
+    let is_within = match &action.to {
+        Size::Replicas(to) => (min..=max).contains(to),
         Size::Resources(sizes) => {
-            let most = target.max_memory.unwrap_or(f64::INFINITY);
-            let over = sizes.iter().filter_map(|size| size.memory_limit).find(|memory| *memory > most);
-            over.map_or(Ok(()), |over| Err((1, format!("{} has {over} bytes of {most}", told(action)))))
+            sizes.iter().filter_map(|size| size.memory_limit).all(|memory| memory <= most)
         }
-        Size::Replicas(_) => Ok(()),
+    };
+    if is_within || accepted::beyond_the_bounds(action, target) {
+        return Ok(());
     }
+    Err((1, format!("{} is not within {min} and {max} replicas, {most} bytes", told(action))))
 }
 
-fn cool(edition: &Edition, axis: Axis) -> u64 {
-    edition.policy().axis(axis).map_or(0, |axis| millis(axis.cool_down))
+fn cool(edition: &Edition, axis: Axis, direction: Direction) -> u64 {
+    let policy = edition.policy();
+    match direction {
+        Direction::Out => policy.axis(axis).map_or(0, |axis| millis(axis.cool_down)),
+        Direction::In => policy.scale_in.map_or(0, |scale_in| millis(scale_in.cool_down)),
+    }
 }
 
 fn millis(span: Duration) -> u64 {

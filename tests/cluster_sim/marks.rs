@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use runbookd::domain::scaling::{ActionState, HeldReason};
+use runbookd::domain::scaling::{ActionState, FailedReason, Frozen, HeldReason};
 
 /// How often each must be reached in two hundred seeds.
 const AT_LEAST: u64 = 3;
@@ -13,6 +13,11 @@ const MUST_REACH: &[&str] = &[
     "step_carried_out",
     "step_verified",
     "step_not_ready",
+    "step_reverted",
+    "step_that_did_not_help",
+    "step_undone_by_somebody",
+    "step_back",
+    "workload_replaced",
     "step_refused",
     "step_abandoned",
     "dry_run",
@@ -30,6 +35,7 @@ const MUST_REACH: &[&str] = &[
     "kill_while_pods_start",
     "restart_with_a_planned_step",
     "restart_with_an_applied_step",
+    "restart_that_owes_a_revert",
     "commit_refused_with_a_step",
     "commit_unknown_with_a_step",
     "written_by_somebody_during_a_step",
@@ -44,6 +50,10 @@ const MUST_REACH: &[&str] = &[
     "held_at_maximum",
     "held_by_the_cluster",
     "held_by_a_rollout",
+    "held_as_it_does_not_help",
+    "held_as_somebody_undid_it",
+    "held_by_the_budget",
+    "held_by_a_pause",
 ];
 
 /// How often what was reached.
@@ -60,24 +70,37 @@ impl Marks {
     }
 
     /// An action moved.
-    pub(crate) fn moved(&mut self, state: ActionState) {
+    pub(crate) fn moved(&mut self, state: &ActionState) {
         match state {
             ActionState::Verified { .. } => self.reached("step_verified"),
-            ActionState::NotReady { .. } => self.reached("step_not_ready"),
+            ActionState::Failed { reason, .. } => match reason {
+                FailedReason::NotReady => self.reached("step_not_ready"),
+                FailedReason::NotImproved => self.reached("step_that_did_not_help"),
+                FailedReason::Undone => self.reached("step_undone_by_somebody"),
+                FailedReason::Replaced => self.reached("workload_replaced"),
+                FailedReason::Unseen => self.reached("step_nobody_saw"),
+                _ => {}
+            },
+            ActionState::Reverted { .. } => self.reached("step_reverted"),
             ActionState::Refused { .. } => self.reached("step_refused"),
             ActionState::Abandoned { .. } => self.reached("step_abandoned"),
             ActionState::DryRun { .. } => self.reached("dry_run"),
-            ActionState::Planned | ActionState::Applied { .. } => {}
+            _ => {}
         }
     }
 
     /// A step was held.
-    pub(crate) fn held(&mut self, reason: HeldReason) {
+    pub(crate) fn held(&mut self, reason: &HeldReason) {
         match reason {
             HeldReason::Cooldown { .. } => self.reached("held_by_cooldown"),
             HeldReason::AtMaximum => self.reached("held_at_maximum"),
             HeldReason::Rollout => self.reached("held_by_a_rollout"),
             HeldReason::Cluster(_) => self.reached("held_by_the_cluster"),
+            HeldReason::Frozen(Frozen::DoesNotHelp { .. }) => self.reached("held_as_it_does_not_help"),
+            HeldReason::Frozen(Frozen::Undone { .. }) => self.reached("held_as_somebody_undid_it"),
+            HeldReason::BudgetSteps => self.reached("held_by_the_budget"),
+            HeldReason::Paused { .. } => self.reached("held_by_a_pause"),
+            HeldReason::IncidentOpen => self.reached("kept_during_an_incident"),
             _ => {}
         }
     }

@@ -7,7 +7,7 @@ use runbookd::domain::Timestamp;
 use runbookd::domain::change::Change;
 use runbookd::domain::name::{ActionId, QueryId, TargetId};
 use runbookd::domain::observation::{Answer, Round};
-use runbookd::domain::scaling::ActionState;
+use runbookd::domain::scaling::{ActionState, ScalingAction};
 use runbookd::engine::Engine;
 use runbookd::engine::effect::Effect;
 use runbookd::engine::event::Event;
@@ -19,13 +19,15 @@ use crate::faults::Class;
 use crate::plans::INTERVAL;
 use crate::step::{Record, Step};
 use crate::wire::Lane;
-use crate::world::{Happens, World};
+use crate::world::{DOWN, Happens, World};
 
 /// One incarnation.
 pub(crate) struct Node {
     pub(crate) life: u32,
     pub(crate) step: Step,
     pub(crate) lanes: BTreeMap<TargetId, Lane>,
+    /// Whether the last commit was not known to be kept.
+    pub(crate) failing: bool,
 }
 
 /// What is on record.
@@ -55,12 +57,16 @@ impl World {
         }
         let mut state = self.disk.image.clone();
         for action in state.actions.values() {
-            match action.state {
-                ActionState::Planned => self.marks.reached("restart_with_a_planned_step"),
-                ActionState::Applied { .. } => self.marks.reached("restart_with_an_applied_step"),
-                _ => {}
+            if action.state.is_unwritten() {
+                self.marks.reached("restart_with_a_planned_step");
+            } else if action.state.is_running() {
+                self.marks.reached("restart_with_an_applied_step");
+            } else if action.course.owes_revert.is_some() {
+                self.marks.reached("restart_that_owes_a_revert");
             }
         }
+        let owed = state.actions.values().filter(|action| action.course.owes_revert.is_some());
+        let owed: Vec<ActionId> = owed.map(|action| action.id.clone()).collect();
         if let Some(bug) = self.order.bug {
             bug.at_restore(&mut state);
         }
@@ -68,10 +74,17 @@ impl World {
         let life = self.lives;
         let plan = self.edition.plan.clone();
         let (engine, resumed) = Engine::restore(plan, state, self.agenda.wall());
+        let owes = |id: &ActionId| {
+            engine.actions().any(|action| action.id == *id && action.course.owes_revert.is_some())
+        };
+        if let Some(id) = owed.iter().find(|id| !owes(id)) {
+            self.fail(5, format!("what {id} owes is forgotten over a restart"));
+        }
         self.log(|| format!("life {life} begins"));
         self.trace(("start", life, resumed.len()));
-        self.judge.started(self.agenda.now());
-        self.node = Some(Node { life, step: Step::new(engine, resumed), lanes: BTreeMap::new() });
+        self.judge.started(&self.disk.actions, self.agenda.now());
+        self.node =
+            Some(Node { life, step: Step::new(engine, resumed), lanes: BTreeMap::new(), failing: false });
         self.commit();
         self.agenda.after(0, Happens::Tick { life });
         for metric in 0..self.edition.policy().triggers.len() {
@@ -94,7 +107,7 @@ impl World {
         }
         // While nothing is under way a tick is like the other.
         let busy = self.engine().is_some_and(|engine| engine.actions().any(|it| it.state.is_running()));
-        self.agenda.after(if busy { 1_000 } else { 3_000 }, Happens::Tick { life });
+        self.agenda.after(if busy { 2_000 } else { 5_000 }, Happens::Tick { life });
         self.hand_in(Event::Tick);
         let now = self.agenda.now();
         let Some(node) = &self.node else { return };
@@ -157,6 +170,7 @@ impl World {
             _ => Record::Unknown(changes),
         };
         let Some(node) = &mut self.node else { return };
+        node.failing = !told;
         let effects = node.step.effects(record, self.agenda.wall());
         let writes = effects.iter().any(|effect| matches!(effect, Effect::Write(_)));
         if writes && self.dies_at("kill_between_plan_and_write") {
@@ -168,23 +182,23 @@ impl World {
     fn tell(&mut self, report: &Report) {
         let now = self.agenda.now();
         match report {
-            Report::Scaling { action, target, axis, state, change, evidence } => {
+            Report::Scaling { action, target, axis, state, change, evidence, .. } => {
                 self.log(|| format!("{target} {axis} {}: {change} ({evidence}) {action}", state.as_str()));
                 self.trace((action.as_str(), state.as_str()));
-                self.marks.moved(*state);
+                self.marks.moved(state);
                 let Some(node) = &self.node else { return };
                 let engine = node.step.engine();
-                let found = engine.actions().find(|it| it.id == *action).cloned();
-                let held = match found {
-                    Some(found) => self.judge.moved(&found, engine, &self.edition, now),
-                    None => Ok(()),
-                };
+                let Some(mut found) = engine.actions().find(|it| it.id == *action).cloned() else { return };
+                found.state = state.clone();
+                let held = self.judge.moved(&found, engine, &self.edition, now);
+                let paused = self.paused_against(&found);
                 self.check(held);
+                self.check(paused);
             }
-            Report::Held { target, axis, reason } => {
-                self.log(|| format!("{target} {axis} held: {reason}"));
+            Report::Held { target, axis, direction, reason } => {
+                self.log(|| format!("{target} {axis} {direction:?} held: {reason}"));
                 self.trace(reason.as_str());
-                self.marks.held(*reason);
+                self.marks.held(reason);
             }
             Report::Sight { blind } => {
                 self.log(|| if *blind { "blind".into() } else { "sees again".into() });
@@ -196,12 +210,24 @@ impl World {
         }
     }
 
+    /// I10: what is paused on record takes no step.
+    fn paused_against(&self, action: &ScalingAction) -> Result<(), (u8, String)> {
+        let is_known = self.node.as_ref().is_some_and(|node| !node.failing);
+        let record = self.disk.image.targets.get(&action.target);
+        let wall = self.agenda.wall();
+        let paused = record.and_then(|record| record.pause.as_ref()).is_some_and(|pause| pause.holds(wall));
+        if is_known && paused && matches!(action.state, ActionState::Checked { .. }) {
+            return Err((10, format!("{} {} while it is paused", action.target, action.change())));
+        }
+        Ok(())
+    }
+
     fn hand_out(&mut self, effects: Vec<Effect>) {
         for effect in effects {
             match effect {
                 Effect::Look(target) => self.call_look(target),
                 Effect::Write(action) => self.call_write(action),
-                Effect::Deliver(_) | Effect::Diagnose(_) => {}
+                Effect::Deliver(_) | Effect::Diagnose(_) | Effect::Announce(_) => {}
             }
         }
     }
@@ -223,8 +249,8 @@ impl World {
         if self.node.is_none() || !self.faults.happens(Class::Process) {
             return;
         }
-        let running = |state: ActionState| matches!(state, ActionState::Applied { .. });
-        if self.engine().is_some_and(|engine| engine.actions().any(|action| running(action.state))) {
+        let starting = |action: &ScalingAction| matches!(action.state, ActionState::Applied { .. });
+        if self.engine().is_some_and(|engine| engine.actions().any(starting)) {
             self.marks.reached("kill_while_pods_start");
         }
         self.kill();
@@ -236,7 +262,7 @@ impl World {
         self.log(|| format!("life {} dies", node.life));
         self.trace(("kill", node.life));
         self.last_answers.clear();
-        let down = self.wire.millis(0.3, 200.0);
+        let down = self.wire.millis(0.3, 200.0).min(DOWN - 1);
         self.agenda.after(down, Happens::Restart);
     }
 }

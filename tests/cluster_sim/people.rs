@@ -2,7 +2,7 @@
 //! cables. Owns what they do; the daemon owns what comes of it.
 
 use runbookd::domain::name::TargetId;
-use runbookd::domain::scaling::{ActionState, Axis};
+use runbookd::domain::scaling::{Axis, Direction, PauseOrder};
 use runbookd::engine::event::Event;
 
 use crate::bugs::Bug;
@@ -27,7 +27,7 @@ impl World {
     /// What is not known to have happened yet cannot be seen any more.
     fn hide(&mut self, target: &TargetId) {
         let image = &self.disk.image.actions;
-        let known = |id: &_| image.get(id).is_none_or(|action| action.state != ActionState::Planned);
+        let known = |id: &_| image.get(id).is_none_or(|action| !action.state.is_unwritten());
         self.judge.somebody_changed(target, known);
     }
 
@@ -47,6 +47,7 @@ impl World {
         if let Some(workload) = self.cluster.workloads.get_mut(&target) {
             workload.touch(now);
             workload.replicas = replicas;
+            workload.writer = "kubectl";
             workload.settle(now);
         }
     }
@@ -106,6 +107,30 @@ impl World {
         }
     }
 
+    /// Somebody asks that a target is left alone for a while, or lets it go on.
+    pub(crate) fn pause_or_resume(&mut self) {
+        if !self.faults.happens(Class::Pauses) {
+            return;
+        }
+        let Some(target) = self.any_target(Class::Pauses) else { return };
+        let since = self.agenda.wall();
+        let draws = self.faults.chance(Class::Pauses);
+        if draws.strikes(0.3) {
+            return self.resume(target);
+        }
+        let lasts = std::time::Duration::from_millis(draws.millis(30.0, 900.0));
+        let until = if draws.strikes(0.2) { None } else { since.checked_add(lasts).ok() };
+        self.log(|| format!("{target} is paused until {until:?}"));
+        let order = PauseOrder { by: "anna".into(), reason: "a migration".into(), since, until };
+        self.hand_in(Event::PauseScaling { target, order });
+    }
+
+    pub(crate) fn resume(&mut self, target: TargetId) {
+        self.log(|| format!("{target} is resumed"));
+        self.judge.resumed(&target, self.agenda.now());
+        self.hand_in(Event::ResumeScaling { target, by: "anna".into() });
+    }
+
     pub(crate) fn api_fails(&mut self) {
         if self.faults.happens(Class::ApiOutage) {
             self.log(|| "the API server is away".into());
@@ -135,7 +160,7 @@ impl World {
         let rests = self.engine().is_some_and(|engine| {
             let targets = self.cluster.workloads.keys();
             targets
-                .flat_map(|target| Axis::ALL.map(|axis| engine.cooldown(target, axis)))
+                .flat_map(|target| Axis::ALL.map(|axis| engine.cooldown(target, axis, Direction::Out)))
                 .flatten()
                 .any(|until| until > wall)
         });
@@ -165,8 +190,7 @@ impl World {
                 self.marks.reached("bounds_below_what_there_is");
             }
         }
-        let running = |state: ActionState| state.is_running();
-        if self.engine().is_some_and(|engine| engine.actions().any(|action| running(action.state))) {
+        if self.engine().is_some_and(|engine| engine.actions().any(|action| action.state.is_running())) {
             self.marks.reached("reload_during_a_step");
         }
         self.judge.reloaded(&edition, self.agenda.now());

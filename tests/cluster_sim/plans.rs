@@ -93,27 +93,46 @@ fn make(number: usize) -> Arc<Plan> {
   response_time: {{query: response, unit: seconds}}
 monitoring: {{metrics: {{system: [cpu_usage: {{critical: 90%, for: 1m}}]}}}}
 scale_out_strategy:
-  triggers: {{cpu_sustained: {}, memory_sustained: 80%, response_time: 300ms}}
+  triggers:
+    cpu_sustained: {{threshold: {}, clear: 50%{}}}
+    memory_sustained: 80%
+    response_time: 300ms
   actions:
     horizontal: {{step: {}, cool_down: {}}}
     vertical: {{step: +25% resources, cool_down: {}}}
   sustained: {}
-  targets:
+  settle: {}
+  give_up_after: {}
+{}{}  targets:
 ",
         pick(&["70%", "70%", "70%", "60%"]),
+        pick(&["", "", ", axis: auto"]),
         pick(&["+2 replicas", "+1 replicas", "+3 replicas"]),
         pick(&["2m", "3m", "5m", "10m"]),
         pick(&["3m", "5m", "10m"]),
         pick(&["30s", "1m", "2m", "5m"]),
+        pick(&["1m", "2m"]),
+        pick(&["2", "3", "3", "0"]),
+        pick(&[
+            "",
+            "  scale_in: {step: 1, stabilize: 2m, cool_down: 2m}\n",
+            "  scale_in: {step: 2, stabilize: 5m, cool_down: 5m}\n",
+        ]),
+        pick(&["", "", "  budget: {steps: 2, per: 10m}\n", "  budget: {steps: 4, per: 20m}\n"]),
     );
     let only = pick(&["", "", "", "", "cart", "shop"]);
     for service in SERVICES.iter().filter(|service| only.is_empty() || only == **service) {
         writeln!(
             rules,
-            "    - {{service: {service}, namespace: prod, kind: Deployment, name: {service}, min_replicas: {}, \
-             max_replicas: {}, max_memory: {}, ready_within: {}}}",
-            pick(&["1", "2", "3"]),
-            pick(&["4", "6", "9", "12", "16"]),
+            "    - {{service: {service}, namespace: prod, kind: Deployment, name: {service}, {}, \
+             max_memory: {}, ready_within: {}}}",
+            pick(&[
+                "min_replicas: 1, max_replicas: 4",
+                "min_replicas: 2, max_replicas: 6",
+                "min_replicas: 1, max_replicas: 9",
+                "min_replicas: 3, max_replicas: 12",
+                "min_replicas: 2, max_replicas: 16",
+            ]),
             pick(&["2Gi", "3Gi", "8Gi"]),
             pick(&["1m", "2m", "5m"]),
         )

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use runbookd::domain::name::TargetId;
-use runbookd::domain::scaling::{ClusterFailure, ScalingAction, Size, WorkloadSnapshot};
+use runbookd::domain::scaling::{ClusterFailure, Purpose, ScalingAction, Size, WorkloadSnapshot};
 use runbookd::engine::event::Event;
 
 use crate::bugs::Bug;
@@ -69,6 +69,7 @@ impl World {
 
     pub(crate) fn call_write(&mut self, action: Box<ScalingAction>) {
         let target = action.target.clone();
+        self.judge.sent(&action.id);
         let Some(node) = &mut self.node else { return };
         node.lanes.entry(target.clone()).or_default().waiting.push_back(Call::Write(action));
         self.next_call(target);
@@ -131,12 +132,12 @@ impl World {
             return Fate::Sound;
         }
         let draws = self.faults.chance(Class::Api);
-        match (draws.between(0, 7), write) {
+        match (draws.between(0, 8), write) {
             (0, _) => Fate::RequestLost,
             (1, _) => Fate::AnswerLost,
-            (2 | 7, Some(_)) => Fate::Late,
-            (3, Some(true)) => Fate::Partly(usize::try_from(draws.between(0, 3)).unwrap_or(0)),
-            (2 | 3 | 7, None) => Fate::TooOld,
+            (3 | 6 | 7, Some(true)) => Fate::Partly(usize::try_from(draws.between(0, 3)).unwrap_or(0)),
+            (2 | 7 | 8, Some(_)) => Fate::Late,
+            (2 | 3 | 7 | 8, None) => Fate::TooOld,
             (4, Some(_)) => Fate::Refused(F::Invalid),
             (5, _) => Fate::Refused(F::Forbidden),
             _ => Fate::Refused(F::Unavailable),
@@ -176,6 +177,9 @@ impl World {
                     action.to = Size::Replicas(workload.replicas + to.saturating_sub(*from));
                     action.resource_version = workload.snapshot(now).resource_version;
                 }
+                if flight.fate == Fate::Late {
+                    self.marks.reached("request_late");
+                }
                 let ends_after = if let Fate::Partly(pods) = flight.fate { Some(pods) } else { None };
                 let before = workload.replicas;
                 let done = workload.write(&action, ends_after, now);
@@ -190,13 +194,19 @@ impl World {
                     Err(ClusterFailure::Unreachable) => self.marks.reached("partly_resized"),
                     _ => {}
                 }
+                if done.is_ok() {
+                    self.judge.accepted(&action.id);
+                }
                 flight.written = Some(done.map(|_| ()));
                 self.log(|| format!("{target} write {number} arrives: {done:?}"));
                 if changed {
                     self.marks.reached("step_carried_out");
+                    if action.course.purpose == Purpose::Cleared {
+                        self.marks.reached("step_back");
+                    }
                     match flight.fate {
                         Fate::AnswerLost => self.marks.reached("answer_lost_and_carried_out"),
-                        Fate::Late => self.marks.reached("request_late"),
+                        Fate::Late => self.marks.reached("request_late_and_carried_out"),
                         _ => {}
                     }
                     let on_record = self.disk.actions.contains(&action.id);

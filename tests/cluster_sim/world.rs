@@ -20,8 +20,12 @@ use crate::plans::{self, Edition, INTERVAL};
 use crate::source::{Metric, Source};
 use crate::wire::Flight;
 
-/// How long the calm lasts, in milliseconds: the longest rest, and time to see that a trigger lasts and to take a step.
-pub(crate) const CALM: u64 = 26 * 60_000;
+/// How long the calm lasts, in milliseconds: the end of a step under way, the longest rest, and time to see that a trigger
+/// lasts and to take a step.
+pub(crate) const CALM: u64 = 35 * 60_000;
+
+/// The longest that the daemon stays down, in milliseconds.
+pub(crate) const DOWN: u64 = 200_000;
 
 /// Something that happens. `life`: to which incarnation of the daemon; a later one does not know of it.
 pub(crate) enum Happens {
@@ -35,6 +39,7 @@ pub(crate) enum Happens {
     Restart,
     SetClock,
     Reload,
+    Pause,
     SomebodyWrites,
     MadeAnew,
     Rollout,
@@ -44,6 +49,7 @@ pub(crate) enum Happens {
     SourceFails,
     SourceWorks,
     Calm,
+    Resume,
     End,
 }
 
@@ -141,7 +147,7 @@ impl World {
     /// What will happen whatever the daemon does.
     fn plan_the_day(&mut self) {
         let mut day = Chance::fork(self.order.seed, "day");
-        let horizon = day.between(30, 75) * 60_000;
+        let horizon = day.between(20, 50) * 60_000;
         let mut plan = |most: u64, what: fn() -> Happens| {
             for _ in 0..day.between(0, most) {
                 self.agenda.after(day.between(60_000, horizon), what());
@@ -156,6 +162,7 @@ impl World {
         plan(10, || Happens::Kill);
         plan(4, || Happens::SetClock);
         plan(8, || Happens::Reload);
+        plan(5, || Happens::Pause);
         self.agenda.after(0, Happens::Load);
         self.agenda.after(horizon, Happens::Calm);
         self.start();
@@ -210,6 +217,7 @@ impl World {
             Happens::Restart => self.start(),
             Happens::SetClock => self.set_clock(),
             Happens::Reload => self.reload_somehow(),
+            Happens::Pause => self.pause_or_resume(),
             Happens::SomebodyWrites => self.somebody_writes(),
             Happens::MadeAnew => self.made_anew(),
             Happens::Rollout => self.roll_out(),
@@ -219,6 +227,10 @@ impl World {
             Happens::SourceFails => self.source_fails(),
             Happens::SourceWorks => self.source.away = false,
             Happens::Calm => self.calm_down(),
+            Happens::Resume => {
+                let targets: Vec<_> = self.cluster.workloads.keys().cloned().collect();
+                targets.into_iter().for_each(|target| self.resume(target));
+            }
             Happens::End => self.ended = true,
         }
     }
@@ -234,6 +246,8 @@ impl World {
         self.cluster.workloads.values_mut().for_each(|workload| workload.heal(now));
         let edition = plans::draw_whole(&mut self.files);
         self.reload(edition);
+        // By then the daemon is up again.
+        self.agenda.after(DOWN, Happens::Resume);
         self.agenda.after(CALM, Happens::End);
     }
 
