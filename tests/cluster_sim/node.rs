@@ -74,10 +74,10 @@ impl World {
         let life = self.lives;
         let plan = self.edition.plan.clone();
         let (engine, resumed) = Engine::restore(plan, state, self.agenda.wall());
-        let owes = |id: &ActionId| {
+        let knows = |id: &ActionId| {
             engine.actions().any(|action| action.id == *id && action.course.owes_revert.is_some())
         };
-        if let Some(id) = owed.iter().find(|id| !owes(id)) {
+        if let Some(id) = owed.iter().find(|id| !knows(id)) {
             self.fail(5, format!("what {id} owes is forgotten over a restart"));
         }
         self.log(|| format!("life {life} begins"));

@@ -229,7 +229,9 @@ impl World {
             Happens::Calm => self.calm_down(),
             Happens::Resume => {
                 let targets: Vec<_> = self.cluster.workloads.keys().cloned().collect();
-                targets.into_iter().for_each(|target| self.resume(target));
+                for target in targets {
+                    self.resume(target);
+                }
             }
             Happens::End => self.ended = true,
         }
