@@ -105,6 +105,6 @@ fn is_tolerated(ratio: f64) -> bool {
 
 fn times(ratio: f64, pods: usize) -> u32 {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a number of pods")]
-    let wanted = (ratio * f64::from(crate::service::count(pods))).ceil() as u32;
+    let wanted = (ratio * f64::from(crate::shop::count(pods))).ceil() as u32;
     wanted
 }

@@ -14,4 +14,4 @@ mod pipeline;
 mod plot;
 mod race;
 mod runbook;
-mod service;
+mod shop;

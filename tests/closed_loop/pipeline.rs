@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::load::seconds;
-use crate::service::{BOUNDS, Service};
+use crate::shop::{BOUNDS, Service};
 
 /// Both scrape this often, in seconds; the metrics server a third of it later.
 const SCRAPE: i64 = 15;
@@ -54,7 +54,7 @@ impl Pipeline {
     /// The catalogue's `cpu_usage`: the mean over the pods there are of what each used, of its limit.
     pub(crate) fn cpu_usage(&self, now: i64) -> Option<f64> {
         let rates: Vec<f64> = self.cpu.values().filter_map(|samples| rate(samples, now)).collect();
-        let pods = f64::from(crate::service::count(rates.len()));
+        let pods = f64::from(crate::shop::count(rates.len()));
         (pods > 0.0).then(|| rates.iter().sum::<f64>() / pods)
     }
 
@@ -119,7 +119,7 @@ fn rate(samples: &VecDeque<(i64, f64)>, now: i64) -> Option<f64> {
     }
     let increase = high - low;
     let spanned = last - first;
-    let between = spanned / f64::from(crate::service::count(inside.len() - 1));
+    let between = spanned / f64::from(crate::shop::count(inside.len() - 1));
     let reach = |gap: f64| if gap >= between * 1.1 { between / 2.0 } else { gap };
     let mut before = reach(first - seconds(start));
     if increase > 0.0 {

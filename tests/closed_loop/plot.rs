@@ -149,5 +149,5 @@ fn slow(minutes: &[Minute]) -> Vec<(usize, usize)> {
 }
 
 fn number(count: usize) -> f64 {
-    f64::from(crate::service::count(count))
+    f64::from(crate::shop::count(count))
 }

@@ -7,7 +7,7 @@ use crate::hpa;
 use crate::load::{Shape, seconds};
 use crate::pipeline::Pipeline;
 use crate::runbook::Runbook;
-use crate::service::{PER_POD, Service};
+use crate::shop::{PER_POD, Service};
 
 /// The replicas at the beginning; enough for the load that every shape begins with.
 pub(crate) const START: u32 = 5;

@@ -16,7 +16,7 @@ use runbookd::engine::event::Event;
 use runbookd::engine::plan::Plan;
 
 use crate::pipeline::Pipeline;
-use crate::service::{Service, count};
+use crate::shop::{Service, count};
 
 /// The runbook's 6.3 for one service.
 const RUNBOOK: &str = "scale_out_strategy:
