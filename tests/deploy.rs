@@ -15,7 +15,8 @@ use serde_json::{Value, json};
 const BASE: &str = "deploy/base";
 const APPLY: &str = "deploy/overlays/apply";
 const VERTICAL_TEMPLATE: &str = "deploy/overlays/vertical-template";
-const EVERY: [&str; 3] = [BASE, APPLY, VERTICAL_TEMPLATE];
+const RAISE_HPA_MIN: &str = "deploy/overlays/raise-hpa-min";
+const EVERY: [&str; 4] = [BASE, APPLY, VERTICAL_TEMPLATE, RAISE_HPA_MIN];
 
 // === rendering ===
 
@@ -203,6 +204,39 @@ fn only_the_template_overlay_may_patch_workloads_and_a_policy_stands_beside_it()
     assert_eq!(binding["spec"]["validationActions"], json!(["Deny"]));
 }
 
+#[test]
+fn only_its_own_overlay_may_patch_autoscalers_and_only_in_the_namespaces_of_the_targets() {
+    let documents = rendered(RAISE_HPA_MIN);
+    let (apply, raise) = (rights(&rendered(APPLY)), rights(&documents));
+    let added: BTreeSet<_> = raise.difference(&apply).map(String::as_str).collect();
+    assert_eq!(added, BTreeSet::from(["patch autoscaling/horizontalpodautoscalers"]));
+    let everywhere = of_kind(&documents, "ClusterRoleBinding");
+    assert!(everywhere.iter().all(|binding| binding["roleRef"]["name"] != "runbookd-raise-hpa-min"));
+}
+
+/// What the checks before a step read, and nothing that is not read.
+#[test]
+fn the_base_reads_what_the_checks_look_at() {
+    let rights = rights(&rendered(BASE));
+    for resource in [
+        "/nodes",
+        "/pods",
+        "/resourcequotas",
+        "/limitranges",
+        "policy/poddisruptionbudgets",
+        "autoscaling/horizontalpodautoscalers",
+        "keda.sh/scaledobjects",
+        "autoscaling.k8s.io/verticalpodautoscalers",
+        "apps/deployments",
+        "apps/statefulsets",
+        "apps/replicasets",
+    ] {
+        for verb in ["list", "watch"] {
+            assert!(rights.contains(&format!("{verb} {resource}")), "{verb} {resource}");
+        }
+    }
+}
+
 // === the pod ===
 
 #[test]
@@ -320,7 +354,7 @@ fn every_config_file_is_in_its_config_map_and_only_the_two_of_the_cluster_differ
 
     expected.insert("kubernetes.yaml".to_owned(), read("deploy/overlays/apply/config/kubernetes.yaml"));
     assert_eq!(yaml(&expected["kubernetes.yaml"])["kubernetes"]["mode"], "apply");
-    for folder in [APPLY, VERTICAL_TEMPLATE] {
+    for folder in [APPLY, VERTICAL_TEMPLATE, RAISE_HPA_MIN] {
         assert_eq!(config_map(&rendered(folder), "runbookd-config"), expected, "{folder}");
     }
 }

@@ -98,9 +98,9 @@ impl Engine {
             return Err(HeldReason::Rollout.into());
         }
         if ask.direction == Direction::Out
-            && let Some(by) = self.undone_since(target, ask.axis, snapshot)
+            && let Some(undone) = self.undone_since(target, ask.axis, snapshot)
         {
-            return Err(HeldReason::Frozen(Frozen::Undone { by }).into());
+            return Err(HeldReason::Frozen(Frozen::Undone { by: undone.by }).into());
         }
         let (from, to) = self.next_size(policy, target, ask, snapshot, now)?;
         let held = |reason: HeldReason| NotTaken { reason, sizes: Some((from.clone(), to.clone())) };
@@ -141,7 +141,7 @@ impl Engine {
             self.freeze(target, ask.axis, frozen.clone(), now);
         }
         match not.sizes {
-            None => self.hold(target, ask, not.reason, now),
+            None => self.hold(target, ask, &not.reason, now),
             Some(sizes) => self.refuse_plan(target, ask, sizes, not.reason, snapshot, now),
         }
     }

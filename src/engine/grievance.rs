@@ -7,7 +7,7 @@ use crate::domain::Timestamp;
 use crate::domain::alert::AlertKey;
 use crate::domain::incident::{Incident, Member};
 use crate::domain::labels::Labels;
-use crate::domain::name::IncidentTypeName;
+use crate::domain::name::{IncidentTypeName, TargetId};
 use crate::domain::quantity::Unit;
 use crate::domain::scaling::{Axis, Target};
 use crate::domain::severity::Severity;
@@ -43,6 +43,10 @@ impl Grievance {
             Self::Failed | Self::DoesNotHelp => Severity::Critical,
             Self::Undone => Severity::Warning,
         }
+    }
+
+    fn is_rule(self, key: &AlertKey) -> bool {
+        key.rule.as_str().strip_prefix("runbookd/") == Some(self.as_str())
     }
 
     fn key(self, target: &Target, axis: Axis) -> AlertKey {
@@ -110,6 +114,38 @@ impl Engine {
                 self.alert_ended(&key, reason, now);
             }
         }
+    }
+
+    /// Ends what is about targets that a new plan no longer has, and forgets how their steps fared.
+    pub(super) fn forget_gone_targets(&mut self, now: Timestamp) {
+        let gone: Vec<TargetId> =
+            self.state.targets.keys().filter(|id| self.target(id).is_none()).cloned().collect();
+        for id in gone {
+            // A pause is a person's word: it holds if the target comes back.
+            self.with_record(&id, |record| {
+                record.standings.clear();
+                record.kept = None;
+            });
+        }
+        let ended: Vec<AlertKey> = self
+            .state
+            .holders
+            .keys()
+            .filter(|key| Grievance::ALL.iter().any(|it| it.is_rule(key)))
+            .filter(|key| self.is_firing(key) && !self.has_target(&key.series))
+            .cloned()
+            .collect();
+        for key in ended {
+            self.alert_ended(&key, "rule_removed", now);
+        }
+    }
+
+    fn has_target(&self, series: &Labels) -> bool {
+        let mut targets = self.plan.rules.policy.iter().flat_map(|policy| &policy.targets);
+        targets.any(|target| {
+            series.get("workload") == Some(&target.id.name)
+                && series.get("namespace") == Some(&target.id.namespace)
+        })
     }
 
     fn is_firing(&self, key: &AlertKey) -> bool {

@@ -19,9 +19,10 @@ impl Engine {
                 .to_string()
                 .into();
         self.reports.push(Report::Paused { target: id.clone(), by: order.by.clone(), paused: true });
-        self.with_record(id, |record| record.pause = Some(order.clone()));
+        let by = order.by.clone();
+        self.with_record(id, |record| record.pause = Some(order));
         if let Some(incident) = self.incident_of(&target) {
-            self.note_by(&incident, &order.by, format!("scaling {text}").into(), now);
+            self.note_by(&incident, &by, format!("scaling {text}").into(), now);
         }
     }
 

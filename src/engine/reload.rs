@@ -71,6 +71,7 @@ impl Engine {
         self.targets =
             targets.map(|target| (target.id.clone(), kept.remove(&target.id).unwrap_or_default())).collect();
         self.abandon_unwatched(now);
+        self.forget_gone_targets(now);
         self.close_eyes(now);
     }
 }

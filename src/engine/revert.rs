@@ -78,13 +78,18 @@ impl Engine {
                 has_sizes(&snapshot.containers, sizes) || is_partly_at(snapshot, &failed)
             }
         };
-        if snapshot.uid != failed.uid || !is_there {
+        // Somebody else may have left less than the bounds allow before the step.
+        let last_good = match &failed.from {
+            Size::Replicas(count) => Size::Replicas((*count).max(target.bounds(now).least)),
+            Size::Resources(_) => failed.from.clone(),
+        };
+        if snapshot.uid != failed.uid || !is_there || last_good == failed.to {
             failed.course.owes_revert = None;
             self.keep(failed);
             return;
         }
         let ask = Wanted { axis: failed.axis, direction: Direction::In, purpose: Purpose::Revert };
-        let sizes = (failed.to.clone(), failed.from.clone());
+        let sizes = (failed.to.clone(), last_good);
         let mut action = self.action(target, ask, sizes, snapshot, now);
         action.vertical = failed.vertical;
         action.incident = failed.incident.clone().or(action.incident);

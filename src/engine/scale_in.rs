@@ -37,7 +37,7 @@ impl Engine {
         };
         match held {
             Some(reason) => {
-                self.hold(target, ask, reason, now);
+                self.hold(target, ask, &reason, now);
                 None
             }
             None => Some(ask),

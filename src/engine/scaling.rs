@@ -102,7 +102,7 @@ impl Engine {
             is_asked = true;
             let ask = Wanted { axis, direction: Direction::Out, purpose };
             match self.held_before(policy, target, ask, asking.first().copied(), now) {
-                Some(reason) => self.hold(target, ask, reason, now),
+                Some(reason) => self.hold(target, ask, &reason, now),
                 None => wanted.push(ask),
             }
         }
@@ -164,7 +164,7 @@ impl Engine {
             Err(failure) => {
                 self.rest(id, now);
                 for ask in wanted {
-                    self.hold(target, ask, HeldReason::Cluster(failure), now);
+                    self.hold(target, ask, &HeldReason::Cluster(failure), now);
                 }
                 return;
             }
@@ -184,8 +184,8 @@ impl Engine {
     }
 
     /// A wanted step is not taken. People hear of a reason once, when it begins.
-    pub(super) fn hold(&mut self, target: &Target, ask: Wanted, reason: HeldReason, now: Timestamp) {
-        let Some(text) = self.newly_held(target, ask, &reason) else { return };
+    pub(super) fn hold(&mut self, target: &Target, ask: Wanted, reason: &HeldReason, now: Timestamp) {
+        let Some(text) = self.newly_held(target, ask, reason) else { return };
         let Some(id) = self.incident_of(target) else { return };
         let code = reason.as_str().into();
         self.note(&id, now, Happening::NotScaled { axis: ask.axis, reason: code, text: text.clone() });

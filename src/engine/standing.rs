@@ -1,8 +1,6 @@
 //! Standings: how a target's steps have fared since its triggers were last clear. Owns when an axis is frozen, because
 //! steps do not help or somebody takes them back, and when it is free again.
 
-use std::sync::Arc;
-
 use crate::domain::Timestamp;
 use crate::domain::name::TargetId;
 use crate::domain::scaling::{
@@ -12,7 +10,7 @@ use crate::domain::scaling::{
 
 use super::Engine;
 use super::grievance::Grievance;
-use super::verify::writer_of_replicas;
+use super::verify::{Undone, writer_of_replicas};
 
 impl Engine {
     /// Why an axis of a target takes no step until its triggers are clear or a person resumes it.
@@ -129,9 +127,10 @@ impl Engine {
         target: &Target,
         axis: Axis,
         snapshot: &WorkloadSnapshot,
-    ) -> Option<Option<Arc<str>>> {
+    ) -> Option<Undone> {
         let left = self.state.targets.get(&target.id)?.standings.get(&axis)?.replicas?;
-        (axis == Axis::Horizontal && snapshot.replicas < left).then(|| writer_of_replicas(snapshot))
+        (axis == Axis::Horizontal && snapshot.replicas < left)
+            .then(|| Undone { by: writer_of_replicas(snapshot) })
     }
 
     /// Changes what is remembered of a target; a record with nothing in it is none.

@@ -33,8 +33,8 @@ impl Engine {
             self.fail(action, FailedReason::Replaced, None, now);
             return;
         }
-        if let Some(by) = undone(snapshot, &action) {
-            self.fail(action, FailedReason::Undone, by, now);
+        if let Some(undone) = undone(snapshot, &action) {
+            self.fail(action, FailedReason::Undone, undone.by, now);
             return;
         }
         if matches!(action.state, ActionState::Applied { .. }) {
@@ -100,6 +100,8 @@ impl Engine {
         } else if snapshot.uid != action.uid {
             let text = "not scaled: the workload was replaced by another of its name";
             self.refuse(action, ClusterFailure::NotFound, text, now);
+        } else if now < action.ready_by && self.paused(&action.target, now).is_some() {
+            // Nothing is written for whoever asked for rest; the deadline goes on.
         } else if now < action.ready_by {
             // The same write again: if the first one happened after all, the version no longer fits.
             self.write(action);
@@ -183,8 +185,13 @@ fn is_infeasible(snapshot: &WorkloadSnapshot, action: &ScalingAction) -> bool {
         && snapshot.pods.iter().any(|pod| pod.resize == ResizeState::Infeasible)
 }
 
+/// That somebody took a step back, and who, where that is known.
+pub(super) struct Undone {
+    pub(super) by: Option<Arc<str>>,
+}
+
 /// Whether somebody took a written step back, and who wrote the size that is there.
-fn undone(snapshot: &WorkloadSnapshot, action: &ScalingAction) -> Option<Option<Arc<str>>> {
+fn undone(snapshot: &WorkloadSnapshot, action: &ScalingAction) -> Option<Undone> {
     let Size::Replicas(to) = action.to else { return None };
     let is_back = match action.course.direction {
         Direction::Out => snapshot.replicas < to,
@@ -192,7 +199,7 @@ fn undone(snapshot: &WorkloadSnapshot, action: &ScalingAction) -> Option<Option<
     };
     // Where another autoscaler's least was raised, it has to follow first.
     let awaited = action.course.raise.is_some() && matches!(action.state, ActionState::Applied { .. });
-    (is_back && !awaited).then(|| writer_of_replicas(snapshot))
+    (is_back && !awaited).then(|| Undone { by: writer_of_replicas(snapshot) })
 }
 
 /// Who wrote the number of replicas last, where that is known and not the daemon.

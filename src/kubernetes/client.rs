@@ -39,6 +39,8 @@ pub struct Cluster {
     pub(super) client: Client,
     timeout: Duration,
     known: Arc<Mutex<Known>>,
+    /// Held by who asks what the server offers: a thousand looks at once ask it once.
+    discovering: Arc<tokio::sync::Mutex<()>>,
     pub(super) sight: Arc<Sight>,
 }
 
@@ -68,7 +70,13 @@ impl Cluster {
         config.connect_timeout = Some(TIMEOUT / 2);
         config.headers.push((USER_AGENT, HeaderValue::from_static(FIELD_MANAGER)));
         let client = Client::try_from(config).map_err(ClusterError::Setup)?;
-        Ok(Self { client, timeout: TIMEOUT, known: Arc::default(), sight: Arc::default() })
+        Ok(Self {
+            client,
+            timeout: TIMEOUT,
+            known: Arc::default(),
+            discovering: Arc::default(),
+            sight: Arc::default(),
+        })
     }
 
     /// The same cluster with another limit for each call.
@@ -101,9 +109,11 @@ impl Cluster {
     /// Whether pods can be resized in place: whether the server lists `pods/resize` (Kubernetes 1.33+, unless it was
     /// switched off), or where its lists may not be read, its version.
     pub(super) async fn offers_resize(&self) -> Result<bool, ClusterFailure> {
-        if let Some((offers, asked)) = self.known(|known| known.resize)
-            && (offers || asked.elapsed() < ASK_AGAIN_AFTER)
-        {
+        if let Some(offers) = self.known_resize() {
+            return Ok(offers);
+        }
+        let _one = self.discover().await;
+        if let Some(offers) = self.known_resize() {
             return Ok(offers);
         }
         let offers = match self.call(Call::Read, self.client.list_core_api_resources("v1")).await {
@@ -116,6 +126,16 @@ impl Cluster {
         };
         self.known(|known| known.resize = Some((offers, Instant::now())));
         Ok(offers)
+    }
+
+    /// Waits for its turn to ask what the server offers. What was learnt in between is known then.
+    pub(super) async fn discover(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.discovering.lock().await
+    }
+
+    fn known_resize(&self) -> Option<bool> {
+        let (offers, asked) = self.known(|known| known.resize)?;
+        (offers || asked.elapsed() < ASK_AGAIN_AFTER).then_some(offers)
     }
 
     pub(super) fn known_kind(&self, kind: &str) -> Option<ApiResource> {

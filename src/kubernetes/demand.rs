@@ -59,7 +59,7 @@ pub(super) fn of_spec(spec: &PodSpec) -> PodDemand {
         init: init.collect(),
         pod_requests: amounts(pod.and_then(|pod| pod.requests.as_ref())),
         pod_limits,
-        overhead: amounts(spec.overhead.as_ref()),
+        overhead: Amounts::default(),
         placement: placement(spec),
         priority_class: spec.priority_class_name.as_deref().map(Arc::from),
         is_terminating: spec.active_deadline_seconds.is_some(),
@@ -69,6 +69,7 @@ pub(super) fn of_spec(spec: &PodSpec) -> PodDemand {
     let missing = demand.pod_limits.iter().filter(|(name, _)| asked.named(name).is_none());
     let missing = Amounts::new(missing.map(|(name, amount)| (name.clone(), amount)));
     demand.pod_requests.replace(&missing);
+    demand.overhead = amounts(spec.overhead.as_ref());
     demand
 }
 

@@ -30,13 +30,11 @@ impl Cluster {
         for _ in 0..UP {
             let kind = self.kind(&at.kind).await?;
             let workload = self.workload(&at, &kind).await?;
-            match self.scalable_owner(&at, &workload).await? {
-                Some(owner) => at = owner,
-                None => {
-                    self.remember_place(target, &at);
-                    return Ok(Found { at, kind, workload });
-                }
-            }
+            let Some(owner) = self.scalable_owner(&at, &workload).await? else {
+                self.remember_place(target, &at);
+                return Ok(Found { at, kind, workload });
+            };
+            at = owner;
         }
         Err(ClusterFailure::NotScalable)
     }
@@ -80,17 +78,15 @@ impl Cluster {
         let mut owners = workload.metadata.owner_references.iter().flatten();
         let Some(owner) = owners.find(|owner| owner.controller == Some(true)) else { return Ok(None) };
         let kind = match owner.api_version.split_once('/') {
-            Some(("apps", _)) => owner.kind.clone(),
-            Some((group, version)) => format!("{}.{version}.{group}", owner.kind),
-            None => owner.kind.clone(),
+            Some((group, version)) if group != "apps" => format!("{}.{version}.{group}", owner.kind),
+            _ => owner.kind.clone(),
         };
-        let is_scalable = match self.known_owner(&kind) {
-            Some(known) => known,
-            None => {
-                let scalable = self.has_scale(&kind).await?;
-                self.remember_owner(&kind, scalable);
-                scalable
-            }
+        let is_scalable = if let Some(known) = self.known_owner(&kind) {
+            known
+        } else {
+            let scalable = self.has_scale(&kind).await?;
+            self.remember_owner(&kind, scalable);
+            scalable
         };
         let above =
             TargetId { namespace: at.namespace.clone(), kind: kind.into(), name: owner.name.as_str().into() };

@@ -19,6 +19,10 @@ impl Cluster {
         if let Some(known) = self.known_kind(name) {
             return Ok(known);
         }
+        let _one = self.discover().await;
+        if let Some(known) = self.known_kind(name) {
+            return Ok(known);
+        }
         let mut parts = name.splitn(3, '.');
         let found = match (parts.next(), parts.next(), parts.next()) {
             (Some(kind), Some(version), Some(group)) => {

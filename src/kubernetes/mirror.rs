@@ -81,19 +81,19 @@ impl<K: Resource, T: Clone> Sink<K> for Reading<'_, K, T> {
         let (namespace, name) = place(&one);
         let says = (self.read)(&one);
         self.mirror.with(|shelves| {
-            let shelf = shelves.entry(namespace).or_default();
-            shelf.objects.insert(name, says);
-            shelf.share();
+            let known = shelves.entry(namespace).or_default();
+            known.objects.insert(name, says);
+            known.share();
         });
     }
 
     fn remove(&self, one: &K) {
         let (namespace, name) = place(one);
         self.mirror.with(|shelves| {
-            let Some(shelf) = shelves.get_mut(&namespace) else { return };
-            shelf.objects.remove(&name);
-            shelf.share();
-            if shelf.objects.is_empty() {
+            let Some(known) = shelves.get_mut(&namespace) else { return };
+            known.objects.remove(&name);
+            known.share();
+            if known.objects.is_empty() {
                 shelves.remove(&namespace);
             }
         });

@@ -186,7 +186,9 @@ impl Sink<NodeObject> for Occupancy {
         self.with(|held| {
             held.nodes.clear();
             held.shared = None;
-            all.iter().for_each(|node| held.put_node(node));
+            for node in &all {
+                held.put_node(node);
+            }
         });
     }
 
@@ -209,7 +211,9 @@ impl Sink<Pod> for Occupancy {
             held.pods.clear();
             held.used.clear();
             held.demands.clear();
-            all.iter().for_each(|pod| held.put_pod(pod));
+            for pod in &all {
+                held.put_pod(pod);
+            }
         });
     }
 

@@ -178,6 +178,13 @@ pub(super) fn tracking(meta: &ObjectMeta) -> Option<Tracking> {
     })
 }
 
+/// The controller that made a workload; one that can be scaled itself was followed before.
+pub(super) fn maker(meta: &ObjectMeta) -> Option<Arc<str>> {
+    let mut owners = meta.owner_references.iter().flatten();
+    let owner = owners.find(|owner| owner.controller == Some(true))?;
+    Some(format!("{} {}", owner.kind, owner.name).into())
+}
+
 /// Whether the text that `kubectl apply` left states the number of replicas.
 pub(super) fn states_replicas(meta: &ObjectMeta) -> bool {
     let applied =

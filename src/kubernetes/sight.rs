@@ -51,7 +51,8 @@ impl Cluster {
         // Known before it is polled, so that a look right after waits for it.
         self.sight.is_watching.store(true, Ordering::Release);
         let cluster = self.clone();
-        async move { cluster.watch_all().await }
+        // Boxed: it holds the state of every watch.
+        async move { Box::pin(cluster.watch_all()).await }
     }
 
     async fn watch_all(&self) {
@@ -138,6 +139,7 @@ impl Sight {
             tracking: owner::tracking(meta),
             replicas_in_applied: owner::states_replicas(meta),
             pause: owner::pause(meta),
+            made_by: owner::maker(meta),
             ..Surroundings::default()
         };
         for (kind, mirror) in [

@@ -141,18 +141,19 @@ impl Cluster {
     where
         K: Clone + Debug + DeserializeOwned + Resource,
     {
-        let from = match version.clone() {
-            Some(version) => version,
-            None => {
-                let (all, listed) = self.list_all(api, only).await?;
-                sink.replace(all);
-                pulse.beat();
-                version.insert(listed).clone()
-            }
+        let from = if let Some(known) = version.clone() {
+            known
+        } else {
+            let (all, listed) = self.list_all(api, only).await?;
+            sink.replace(all);
+            pulse.beat();
+            version.insert(listed).clone()
         };
-        let mut params = WatchParams::default();
-        params.field_selector = only.map(str::to_owned);
-        params.timeout = u32::try_from(WATCH.as_secs()).ok();
+        let params = WatchParams {
+            field_selector: only.map(str::to_owned),
+            timeout: u32::try_from(WATCH.as_secs()).ok(),
+            ..WatchParams::default()
+        };
         let mut events = pin!(self.call(Call::Read, api.watch(&params, &from)).await?);
         pulse.beat();
         loop {
@@ -201,5 +202,38 @@ impl Cluster {
                 None => return Ok((all, page.metadata.resource_version.unwrap_or_default())),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn after(span: Duration) {
+        tokio::time::advance(span).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_read_is_trusted_as_long_as_there_are_signs_of_life() {
+        let pulse = Pulse::default();
+        assert_eq!(pulse.trusted(), Err(Unseen::NotYet));
+        pulse.miss(ClusterFailure::Unreachable);
+        assert_eq!(pulse.trusted(), Err(Unseen::NotYet), "nothing was ever read");
+        pulse.beat();
+        assert_eq!(pulse.trusted(), Ok(()));
+        after(SILENT).await;
+        assert_eq!(pulse.trusted(), Ok(()));
+        after(Duration::from_millis(1)).await;
+        assert_eq!(pulse.trusted(), Err(Unseen::Stale), "nothing was heard");
+        pulse.beat();
+        pulse.miss(ClusterFailure::Unavailable);
+        after(FAILING).await;
+        pulse.miss(ClusterFailure::Unavailable);
+        assert_eq!(pulse.trusted(), Ok(()), "a server that restarts is no reason");
+        after(Duration::from_millis(1)).await;
+        assert_eq!(pulse.trusted(), Err(Unseen::Stale), "each failure counts from the first one");
+        pulse.beat();
+        pulse.miss(ClusterFailure::Forbidden);
+        assert_eq!(pulse.trusted(), Err(Unseen::Forbidden), "a right that was taken is taken at once");
     }
 }

@@ -7,6 +7,7 @@ mod alert_table;
 mod delivery;
 mod diagnosis;
 mod explained;
+mod life_cycle;
 mod made;
 mod moves;
 mod scaling_property;

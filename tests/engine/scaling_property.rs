@@ -9,7 +9,8 @@ use proptest::prelude::*;
 use runbookd::domain::labels::Labels;
 use runbookd::domain::observation::{Answer, Observation, QueryFailure, Round, Sample};
 use runbookd::domain::scaling::{
-    ActionState, ClusterFailure, Purpose, ScalingAction, Size, Surroundings, WorkloadSnapshot,
+    ActionState, ClusterFailure, Direction, PauseOrder, Purpose, ScalingAction, Size, Surroundings,
+    WorkloadSnapshot,
 };
 use runbookd::engine::Engine;
 use runbookd::engine::effect::Effect;
@@ -27,14 +28,16 @@ const SUSTAINED: i64 = 120;
 /// Three rounds of 15 s.
 const GAP: i64 = 45;
 const READY_WITHIN: i64 = 120;
+const STABILIZE: i64 = 300;
 
 static PLAN: LazyLock<Arc<Plan>> = LazyLock::new(|| {
     plan(
         "kubernetes: {mode: apply}",
         "scale_out_strategy:
-  triggers: {cpu_sustained: 70%}
+  triggers: {cpu_sustained: {threshold: 70%, clear: 30%}}
   actions: {horizontal: {step: +2 replicas, cool_down: 10m}}
   sustained: 2m
+  scale_in: {stabilize: 5m, cool_down: 4m}
   targets: [{service: checkout, min_replicas: 2, max_replicas: 11, ready_within: 2m}]",
     )
 });
@@ -49,6 +52,11 @@ enum Turn {
     Looks(bool),
     Ready,
     Rollout(bool),
+    /// Somebody else writes the number of replicas.
+    Other(u32),
+    Pause,
+    Resume,
+    Reload,
     Restart,
     Tick,
 }
@@ -74,6 +82,11 @@ fn turn() -> impl Strategy<Value = Turn> {
         1 => any::<bool>().prop_map(Turn::Looks),
         3 => Just(Turn::Ready),
         1 => any::<bool>().prop_map(Turn::Rollout),
+        1 => (1_u32..15).prop_map(Turn::Other),
+        1 => Just(Turn::Pause),
+        2 => Just(Turn::Resume),
+        1 => Just(Turn::Reload),
+        12 => Just(Turn::See(Some(0.2))),
         1 => Just(Turn::Restart),
         6 => Just(Turn::Tick),
     ]
@@ -87,9 +100,15 @@ struct World {
     can_look: bool,
     /// When the trigger's value was seen beyond its threshold, in one unbroken run.
     run: Vec<i64>,
+    /// When it was seen at or below `clear`, in one unbroken run.
+    clear: Vec<i64>,
+    is_paused: bool,
     blind_since: i64,
     carried_out: Vec<i64>,
     reverts: usize,
+    steps_back: usize,
+    /// The replicas before the last write that was carried out.
+    before: u32,
 }
 
 impl World {
@@ -114,9 +133,13 @@ impl World {
             writes: Outcome::Accepted,
             can_look: true,
             run: Vec::new(),
+            clear: Vec::new(),
+            is_paused: false,
             blind_since: 0,
             carried_out: Vec::new(),
             reverts: 0,
+            steps_back: 0,
+            before: 0,
         }
     }
 
@@ -127,6 +150,14 @@ impl World {
             Turn::See(value) => {
                 if self.run.last().is_some_and(|last| seconds - last >= GAP) {
                     self.run.clear();
+                }
+                if self.clear.last().is_some_and(|last| seconds - last >= GAP) {
+                    self.clear.clear();
+                }
+                match value {
+                    Some(value) if *value <= 0.3 => self.clear.push(seconds),
+                    Some(_) => self.clear.clear(),
+                    None => {}
                 }
                 match value {
                     Some(value) if *value > 0.7 => self.run.push(seconds),
@@ -155,6 +186,23 @@ impl World {
                 self.workload.rollout_in_progress = *running;
                 Event::Tick
             }
+            Turn::Other(replicas) => {
+                self.workload.replicas = *replicas;
+                self.workload.ready_replicas = self.workload.ready_replicas.min(*replicas);
+                self.workload.resource_version = format!("{}o", self.workload.resource_version).into();
+                Event::Tick
+            }
+            Turn::Pause => {
+                self.is_paused = true;
+                let (by, reason) = ("Ana".into(), "moving".into());
+                let order = PauseOrder { by, reason, since: at(seconds), until: None };
+                Event::PauseScaling { target: self.workload.target.clone(), order }
+            }
+            Turn::Resume => {
+                self.is_paused = false;
+                Event::ResumeScaling { target: self.workload.target.clone(), by: "Ana".into() }
+            }
+            Turn::Reload => Event::Reloaded(PLAN.clone()),
             Turn::Restart => {
                 let (engine, effects) = Engine::restore(PLAN.clone(), self.committed.clone(), at(seconds));
                 self.engine = engine;
@@ -176,6 +224,14 @@ impl World {
                 self.committed.apply(change);
             }
             for report in self.engine.take_reports() {
+                if let Report::Scaling { state: ActionState::Planned, reason, .. } = &report {
+                    prop_assert!(!self.is_paused, "{reason} while paused");
+                }
+                if let Report::Scaling { state: ActionState::Planned, reason: "cleared", .. } = report {
+                    let (first, last) = (self.clear.first(), self.clear.last());
+                    let calm = first.zip(last).is_some_and(|(first, last)| last - first >= STABILIZE);
+                    prop_assert!(calm, "a step back without calm: {:?}", self.clear);
+                }
                 // What gives a size back answers no trigger.
                 if let Report::Scaling { state: ActionState::Planned, reason: "triggered", .. } = report {
                     self.check_plan(seconds)?;
@@ -225,10 +281,13 @@ impl World {
         let fits = self.workload.resource_version == action.resource_version;
         let arrives = matches!(self.writes, Outcome::Accepted | Outcome::DoneUnheard);
         if arrives && fits {
-            self.workload.replicas = to;
+            self.before = std::mem::replace(&mut self.workload.replicas, to);
             self.workload.resource_version = format!("{}'", self.workload.resource_version).into();
             if action.course.purpose == Purpose::Revert {
                 self.reverts += 1;
+            } else if action.course.direction == Direction::In {
+                prop_assert!(to < self.before, "a step back from {} to {to}", self.before);
+                self.steps_back += 1;
             } else {
                 if let Some(last) = self.carried_out.last() {
                     prop_assert!(
@@ -275,6 +334,17 @@ fn the_random_world_does_scale() {
     }
     assert_eq!(world.workload.replicas, MAX);
     assert_eq!((world.carried_out.len(), world.reverts), (4, 0));
+}
+
+#[test]
+fn the_random_world_takes_capacity_back() {
+    let mut world = World::new();
+    world.workload.replicas = 8;
+    for round in 1..400 {
+        world.play(&Turn::See(Some(0.1)), round * 15).expect("a sound step");
+        world.play(&Turn::Ready, round * 15 + 1).expect("a sound step");
+    }
+    assert_eq!((world.workload.replicas, world.steps_back, world.carried_out.len()), (MIN, 6, 0));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The Kubernetes adapter against an API server that behaves, refuses, is old, slow, broken and gone.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod agreement;
 mod surroundings;
 
 use std::time::{Duration, Instant};

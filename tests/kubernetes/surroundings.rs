@@ -11,9 +11,9 @@ use runbookd::domain::scaling::{
 use runbookd::kubernetes::{Cluster, Line};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
-use world::kubernetes::Kubernetes;
+use world::kubernetes::{Fault, FaultRule, Kubernetes};
 
-use super::{SOON, checkout, deployment, patches, replicas, shop, target, wanted_replicas};
+use super::{SOON, checkout, connect, deployment, patches, replicas, shop, target, wanted_replicas};
 
 /// A cluster whose surroundings are followed until this is dropped.
 struct Watched {
@@ -50,7 +50,7 @@ impl Watched {
                 tokio::task::yield_now().await;
             }
         };
-        tokio::time::timeout(SOON, looking).await.expect("seen in time")
+        tokio::time::timeout(SOON, looking).await.unwrap()
     }
 
     fn asked(&self, verb: &str, resource: &str) -> usize {
@@ -58,20 +58,20 @@ impl Watched {
     }
 }
 
-fn step(seen: &WorkloadSnapshot, to: u32, limits: &Limits) -> Checks {
-    before(seen, Axis::Horizontal, &Size::Replicas(seen.replicas), &Size::Replicas(to), limits)
+fn step(seen: &WorkloadSnapshot, to: u32, limits: Limits) -> Checks {
+    before(seen, Axis::Horizontal, &Size::Replicas(seen.replicas), &Size::Replicas(to), &limits)
 }
 
 fn words(checks: &Checks) -> Vec<String> {
     checks.refused.iter().chain(&checks.unknown).map(ToString::to_string).collect()
 }
 
-fn namespaced(kind: &str, api: &str, name: &str, spec: Value) -> Value {
+fn namespaced(kind: &str, api: &str, name: &str, spec: &Value) -> Value {
     json!({"apiVersion": api, "kind": kind, "metadata": {"name": name, "namespace": "shop"}, "spec": spec})
 }
 
-fn quota(hard: Value) -> Value {
-    namespaced("ResourceQuota", "v1", "compute", json!({"hard": hard}))
+fn quota(hard: &Value) -> Value {
+    namespaced("ResourceQuota", "v1", "compute", &json!({"hard": hard}))
 }
 
 fn hpa(most: u32) -> Value {
@@ -79,7 +79,7 @@ fn hpa(most: u32) -> Value {
     let cpu = json!({"type": "Resource", "resource":
         {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 70}}});
     let spec = json!({"scaleTargetRef": target, "minReplicas": 2, "maxReplicas": most, "metrics": [cpu]});
-    namespaced("HorizontalPodAutoscaler", "autoscaling/v2", "web", spec)
+    namespaced("HorizontalPodAutoscaler", "autoscaling/v2", "web", &spec)
 }
 
 #[tokio::test]
@@ -98,7 +98,7 @@ async fn what_surrounds_a_workload_is_seen_without_asking_again() {
     assert_eq!((seen.pods.len(), seen.ready_replicas, around.surge), (3, 3, 1));
     assert_eq!(around.quotas, Known::Seen([].into()));
     assert!(around.scalers.is_empty() && around.unseen_scalers.is_empty());
-    let checks = step(&seen, 5, &Limits::default());
+    let checks = step(&seen, 5, Limits::default());
     assert_eq!(words(&checks), [] as [String; 0]);
     assert_eq!(checks.passed, [Check::Owner, Check::LimitRange, Check::Quota, Check::Room]);
 
@@ -113,18 +113,18 @@ async fn what_surrounds_a_workload_is_seen_without_asking_again() {
 #[tokio::test]
 async fn each_check_refuses_with_words_for_people() {
     let w = Watched::new().await;
-    w.kubernetes.apply(quota(json!({"requests.cpu": "2", "pods": "10"}))).unwrap();
+    w.kubernetes.apply(quota(&json!({"requests.cpu": "2", "pods": "10"}))).unwrap();
     let seen = w.until(|seen| {
         seen.surroundings.quotas.get().is_ok_and(|all| all.first().is_some_and(|quota| quota.used.is_some()))
     });
     let seen = seen.await;
     assert_eq!(
-        words(&step(&seen, 5, &Limits::default())),
+        words(&step(&seen, 5, Limits::default())),
         [
             "quota: ResourceQuota compute leaves 0.5 cores of 2 cores for requests.cpu, 2 more pods would take 1 core"
         ]
     );
-    assert_eq!(words(&step(&seen, 4, &Limits::default())), [] as [String; 0]);
+    assert_eq!(words(&step(&seen, 4, Limits::default())), [] as [String; 0]);
 }
 
 #[tokio::test]
@@ -142,7 +142,7 @@ async fn what_may_not_be_read_is_unknown_and_stops_nothing_else() {
     assert_eq!(seen.surroundings.nodes, Known::Unseen(Unseen::Forbidden));
     assert_eq!(seen.surroundings.quotas, Known::Seen([].into()));
     assert_eq!(seen.surroundings.unseen_scalers[&ScalerKind::HorizontalPodAutoscaler], Unseen::Forbidden);
-    let checks = step(&seen, 5, &Limits::default());
+    let checks = step(&seen, 5, Limits::default());
     assert_eq!(
         words(&checks),
         [
@@ -227,17 +227,17 @@ async fn other_owners_are_seen_and_met_as_the_policy_says() {
     w.kubernetes.apply(hpa(6)).unwrap();
     let seen = w.until(|seen| seen.surroundings.scalers.len() == 1).await;
     let with = |other_owner| Limits { other_owner, ..Limits::default() };
-    let refused = step(&seen, 5, &with(OtherOwner::Refuse));
+    let refused = step(&seen, 5, with(OtherOwner::Refuse));
     assert_eq!(
         words(&refused),
         ["owner: HorizontalPodAutoscaler web (2 to 6 replicas) decides on the number of replicas"]
     );
-    let warned = step(&seen, 5, &with(OtherOwner::Warn));
+    let warned = step(&seen, 5, with(OtherOwner::Warn));
     assert_eq!((warned.refused.len(), warned.warned.len(), warned.raise), (0, 1, None));
-    let raised = step(&seen, 5, &with(OtherOwner::RaiseHpaMin));
+    let raised = step(&seen, 5, with(OtherOwner::RaiseHpaMin));
     assert_eq!((raised.refused.len(), raised.raise.as_deref()), (0, Some("web")));
     assert_eq!(
-        words(&step(&seen, 7, &with(OtherOwner::RaiseHpaMin))),
+        words(&step(&seen, 7, with(OtherOwner::RaiseHpaMin))),
         ["owner: HorizontalPodAutoscaler web allows at most 6 replicas, 7 are wanted"]
     );
 
@@ -249,6 +249,56 @@ async fn other_owners_are_seen_and_met_as_the_policy_says() {
     let seen = w.until(|seen| seen.surroundings.scalers.is_empty() && seen.surroundings.tracking.is_some());
     let seen = seen.await;
     assert_eq!(seen.surroundings.tracking.as_ref().unwrap().by, Tracker::ArgoCd);
-    let checks = step(&seen, 5, &Limits::default());
+    let checks = step(&seen, 5, Limits::default());
     assert_eq!((checks.refused.len(), checks.warned.len()), (0, 1), "nobody states the number");
+}
+
+#[tokio::test]
+async fn a_watch_that_ends_or_loses_its_history_goes_on() {
+    let w = Watched::new().await;
+    w.look().await;
+    let bind = |name: &str| {
+        let container = json!({"name": "a", "image": "a:1", "resources": {"requests": {"cpu": "1"}}});
+        json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": "other"},
+               "spec": {"nodeName": "node-1", "containers": [container]}})
+    };
+    let free = |seen: &WorkloadSnapshot| -> i64 {
+        seen.surroundings.nodes.get().unwrap().iter().map(|node| node.free.get("cpu")).sum()
+    };
+    w.kubernetes.end_watches();
+    w.kubernetes.apply(bind("one")).unwrap();
+    w.until(|seen| free(seen) == 13_500).await;
+    w.kubernetes.fault(FaultRule::new(Fault::Status { code: 503, retry_after: None }).verb("watch").times(4));
+    w.kubernetes.end_watches();
+    w.kubernetes.apply(bind("two")).unwrap();
+    w.kubernetes.compact();
+    w.until(|seen| free(seen) == 12_500).await;
+    w.kubernetes.delete("Pod", "other", "one");
+    w.kubernetes.delete("Node", "", "node-2");
+    w.until(|seen| seen.surroundings.nodes.get().unwrap().len() == 1).await;
+}
+
+#[tokio::test]
+async fn a_thousand_targets_are_looked_at_with_one_list_and_one_watch() {
+    world::install_crypto();
+    let kubernetes = Kubernetes::start().await.unwrap();
+    let names: Vec<String> = (0..1000).map(|n| format!("svc-{n}")).collect();
+    for name in &names {
+        kubernetes.deployment("shop", name, 0, 0.1, 1 << 20);
+    }
+    let cluster = connect(&kubernetes);
+    let watch = tokio::spawn(cluster.watch());
+    let w = Watched { kubernetes, cluster, watch };
+    for _ in 0..3 {
+        let looks = names.iter().map(|name| {
+            let (cluster, target) = (&w.cluster, target("Deployment", name));
+            async move { cluster.look(&target).await.map(|seen| seen.replicas) }
+        });
+        let seen = futures::future::join_all(looks).await;
+        assert!(seen.into_iter().all(|replicas| replicas == Ok(0)));
+    }
+    let calls = w.kubernetes.journal();
+    let calls: Vec<_> = calls.iter().map(|call| format!("{} {}", call.verb, call.path)).collect();
+    assert!(calls.len() < 40, "{} calls for 3000 looks: {:?}", calls.len(), &calls[..40]);
+    assert_eq!(w.asked("get", "deployments"), 0);
 }

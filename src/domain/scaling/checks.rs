@@ -6,6 +6,8 @@ mod owner;
 mod quota;
 mod range;
 mod room;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::sync::Arc;
@@ -197,7 +199,7 @@ enum Change<'a> {
 }
 
 impl<'a> Change<'a> {
-    fn of(snapshot: &WorkloadSnapshot, from: &Size, to: &'a Size, limits: &Limits) -> Option<Self> {
+    fn of(snapshot: &WorkloadSnapshot, from: &Size, to: &'a Size, limits: Limits) -> Option<Self> {
         match (from, to) {
             (Size::Replicas(from), Size::Replicas(to)) if to > from => {
                 Some(Self::More { from: *from, to: *to })
@@ -205,13 +207,12 @@ impl<'a> Change<'a> {
             (Size::Replicas(from), Size::Replicas(to)) if to < from => {
                 Some(Self::Fewer { from: *from, to: *to })
             }
-            (Size::Replicas(_), Size::Replicas(_)) => None,
             (_, Size::Resources(sizes)) => match limits.vertical {
                 VerticalMode::InPlaceThenTemplate if !snapshot.in_place_resize => Some(Self::Template(sizes)),
                 VerticalMode::InPlace | VerticalMode::InPlaceThenTemplate => Some(Self::InPlace(sizes)),
                 VerticalMode::Template => Some(Self::Template(sizes)),
             },
-            (Size::Resources(_), Size::Replicas(_)) => None,
+            (Size::Replicas(_) | Size::Resources(_), Size::Replicas(_)) => None,
         }
     }
 }
@@ -222,16 +223,16 @@ impl<'a> Change<'a> {
 /// disruption budgets whole, because a scale-in deletes pods without asking them.
 pub fn before(snapshot: &WorkloadSnapshot, axis: Axis, from: &Size, to: &Size, limits: &Limits) -> Checks {
     let mut checks = Checks::default();
-    let Some(change) = Change::of(snapshot, from, to, limits) else { return checks };
+    let Some(change) = Change::of(snapshot, from, to, *limits) else { return checks };
     let around = &snapshot.surroundings;
     for check in Check::ALL {
         let findings = match (check, change) {
-            (Check::Owner, _) => owner::check(around, axis, change, limits),
+            (Check::Owner, _) => owner::check(around, axis, change, *limits),
             (Check::DisruptionBudget, Change::Fewer { from, to }) => budget::check(around, from - to),
             (Check::DisruptionBudget, _) | (_, Change::Fewer { .. }) => continue,
             (Check::LimitRange, _) => range::check(around, change),
             (Check::Quota, _) => quota::check(around, snapshot.replicas, change),
-            (Check::Room, _) => room::check(around, snapshot.replicas, change, limits),
+            (Check::Room, _) => room::check(around, snapshot.replicas, change, *limits),
         };
         checks.take(check, findings);
     }
@@ -241,10 +242,11 @@ pub fn before(snapshot: &WorkloadSnapshot, axis: Axis, from: &Size, to: &Size, l
 /// The next pod of the template with what the namespace fills in; why it is not known otherwise.
 fn next_pod(around: &Surroundings, sizes: Option<&[ContainerSize]>) -> Result<PodDemand, String> {
     let pod = around.pod.get().map_err(|why| format!("the pod template: {}", why.words()))?;
-    let sized = sizes.map_or_else(|| (**pod).clone(), |sizes| pod.with(sizes));
-    // Defaults come from limit ranges; where those are unseen the check of limit ranges says so.
-    let mut filled =
-        around.ranges.get().map_or_else(|_| sized.clone(), |ranges| range::filled(&sized, ranges));
+    let mut filled = sizes.map_or_else(|| (**pod).clone(), |sizes| pod.with(sizes));
+    // Where limit ranges are unseen, the check of limit ranges says so.
+    if let Ok(ranges) = around.ranges.get() {
+        filled = range::filled(&filled, ranges);
+    }
     if filled.priority_class.is_none() {
         // The cluster's default class is filled in when a pod is made, so pods have it and templates do not.
         let placed = around.placed.get().ok().and_then(|placed| placed.first());

@@ -118,6 +118,8 @@ pub struct Surroundings {
     pub tracking: Option<Tracking>,
     /// Whether the text applied last by `kubectl apply` states the number of replicas, and so resets it next time.
     pub replicas_in_applied: bool,
+    /// The controller that made the workload and cannot be scaled itself: `Database orders`.
+    pub made_by: Option<Arc<str>>,
     /// That the workload itself says it must not be scaled.
     pub pause: Option<Pause>,
 }

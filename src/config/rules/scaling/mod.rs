@@ -48,7 +48,7 @@ pub(super) fn read(
     let (sustained, settle) = (span("sustained"), span("settle"));
     let give_up_after = fields.get("give_up_after").and_then(|node| walk.whole(node, 0, 1_000));
     let budget = fields.get("budget").and_then(|node| budget(walk, node));
-    let scale_in = fields.get("scale_in").and_then(|node| scale_in(walk, node));
+    let scale_in = fields.get("scale_in").map(|node| scale_in(walk, node));
     let items = fields.get("targets").map_or(&[][..], |node| walk.list(node));
     let mut seen: HashMap<TargetId, Span> = HashMap::new();
     let mut targets = Vec::new();
@@ -107,7 +107,7 @@ fn budget(walk: &Walk<'_>, node: &Node) -> Option<(Budget, Span)> {
 }
 
 /// `scale_in: {step: 1, stabilize: 30m, cool_down: 10m}`.
-fn scale_in(walk: &Walk<'_>, node: &Node) -> Option<(ScaleIn, Span)> {
+fn scale_in(walk: &Walk<'_>, node: &Node) -> (ScaleIn, Span) {
     let fields = walk.fields(node, &["step", "stabilize", "cool_down"]);
     let step = fields.get("step").and_then(|node| walk.whole(node, 1, 10_000)).unwrap_or(1);
     let span = |key: &str, least: u64| {
@@ -115,7 +115,7 @@ fn scale_in(walk: &Walk<'_>, node: &Node) -> Option<(ScaleIn, Span)> {
     };
     let stabilize = span("stabilize", 60).unwrap_or(Duration::from_secs(30 * 60));
     let cool_down = span("cool_down", 1).unwrap_or(Duration::from_secs(10 * 60));
-    Some((ScaleIn { step, stabilize, cool_down }, fields.key_span("step")))
+    (ScaleIn { step, stabilize, cool_down }, fields.key_span("step"))
 }
 
 fn read_axis(walk: &Walk<'_>, actions: Option<&Fields<'_>>, axis: Axis) -> Option<(AxisPolicy, Span)> {

@@ -8,7 +8,7 @@ use super::super::{Axis, ContainerSize, FIELD_MANAGER, FieldOwner, Scaler, Scale
 use super::{Change, Finding, Limits, OtherOwner};
 
 /// Holds a step against everybody else who decides on the same size.
-pub(super) fn check(around: &Surroundings, axis: Axis, change: Change<'_>, limits: &Limits) -> Vec<Finding> {
+pub(super) fn check(around: &Surroundings, axis: Axis, change: Change<'_>, limits: Limits) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (kind, why) in &around.unseen_scalers {
         if kind.axis() == axis {
@@ -31,13 +31,7 @@ pub(super) fn check(around: &Surroundings, axis: Axis, change: Change<'_>, limit
 }
 
 /// Autoscalers of replicas. Tells whether one of them is to be raised instead.
-fn scalers(
-    around: &Surroundings,
-    grows: bool,
-    to: u32,
-    limits: &Limits,
-    findings: &mut Vec<Finding>,
-) -> bool {
+fn scalers(around: &Surroundings, grows: bool, to: u32, limits: Limits, findings: &mut Vec<Finding>) -> bool {
     let horizontal = || around.scalers.iter().filter(|scaler| scaler.kind.axis() == Axis::Horizontal);
     let by_keda = |hpa: &Scaler| {
         let maker = hpa.made_by.as_ref();
@@ -83,7 +77,10 @@ fn described(scaler: &Scaler) -> String {
 }
 
 /// Who states the number of replicas elsewhere and will put it back.
-fn replicas(around: &Surroundings, limits: &Limits, findings: &mut Vec<Finding>) {
+fn replicas(around: &Surroundings, limits: Limits, findings: &mut Vec<Finding>) {
+    if let Some(maker) = &around.made_by {
+        findings.push(by_policy(limits, format!("{maker} made it and may put the number back")));
+    }
     let owner = around.replicas_by.as_ref().filter(|owner| &*owner.manager != FIELD_MANAGER);
     let tracked = around
         .tracking
@@ -99,7 +96,7 @@ fn replicas(around: &Surroundings, limits: &Limits, findings: &mut Vec<Finding>)
         }
         // Who leaves the number out of the repository leaves it to others.
         (_, Some(tracked)) => {
-            findings.push(Finding::Warned(format!("{tracked} and may put the number back")))
+            findings.push(Finding::Warned(format!("{tracked} and may put the number back")));
         }
         (_, None) => {}
     }
@@ -114,7 +111,7 @@ fn resources(
     around: &Surroundings,
     sizes: &[ContainerSize],
     by_template: bool,
-    limits: &Limits,
+    limits: Limits,
     findings: &mut Vec<Finding>,
 ) {
     let vertical = around.scalers.iter().filter(|scaler| scaler.kind.axis() == Axis::Vertical);
@@ -137,6 +134,9 @@ fn resources(
     if !by_template {
         return;
     }
+    if let Some(maker) = &around.made_by {
+        findings.push(by_policy(limits, format!("{maker} made it and may put the template back")));
+    }
     if let Some(owner) = around.resources_by.as_ref().filter(|owner| &*owner.manager != FIELD_MANAGER) {
         findings.push(by_policy(limits, format!("field manager {owner} applies the template's resources")));
     } else if let Some(tracking) = &around.tracking {
@@ -145,7 +145,7 @@ fn resources(
     }
 }
 
-fn by_policy(limits: &Limits, words: String) -> Finding {
+fn by_policy(limits: Limits, words: String) -> Finding {
     match limits.other_owner {
         OtherOwner::Warn => Finding::Warned(words),
         OtherOwner::Refuse | OtherOwner::RaiseHpaMin => Finding::Refused(words),

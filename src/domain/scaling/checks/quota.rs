@@ -165,12 +165,14 @@ fn counts(quota: &Quota, pod: &PodDemand) -> Option<bool> {
     Some(all)
 }
 
+/// Requests or limits.
+type Part = fn(&ContainerDemand) -> &Amounts;
+
 /// The first container that does not say what a quota counts: the server refuses such a pod.
 fn says_nothing<'p>(pod: &'p PodDemand, counted: &str) -> Option<&'p str> {
     if !MUST_SAY.contains(&counted) {
         return None;
     }
-    type Part = fn(&ContainerDemand) -> &Amounts;
     let (part, whole, resource): (Part, _, _) = match counted.split_once('.') {
         Some(("limits", resource)) => (|container| &container.limits, &pod.pod_limits, resource),
         Some((_, resource)) => (|container| &container.requests, &pod.pod_requests, resource),

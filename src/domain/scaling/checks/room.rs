@@ -13,7 +13,7 @@ pub(super) fn check(
     around: &Surroundings,
     replicas: u32,
     change: Change<'_>,
-    limits: &Limits,
+    limits: Limits,
 ) -> Vec<Finding> {
     let nodes = match around.nodes.get() {
         Ok(nodes) => nodes,
@@ -107,7 +107,7 @@ fn more(
     nodes: &[Arc<Node>],
     from: u32,
     to: u32,
-    limits: &Limits,
+    limits: Limits,
 ) -> Result<Vec<Finding>, String> {
     let pod = next_pod(around, None)?;
     // Pods that are wanted already and wait for a node take the room first.
@@ -124,7 +124,8 @@ fn more(
     let fit = fit(&pod, nodes, &BTreeMap::new());
     let each = each(&pod);
     if fit.pods < needed {
-        let words = format!("{needed} pods need a node{waiting} ({each} each), {}", rest(&fit));
+        let pods = if needed == 1 { "1 pod needs".to_owned() } else { format!("{needed} pods need") };
+        let words = format!("{pods} a node{waiting} ({each} each), {}", rest(&fit));
         return Ok(vec![short(words, fit.never, limits)]);
     }
     Ok(unmodelled(&pod, &fit))
@@ -152,7 +153,7 @@ fn each(pod: &PodDemand) -> String {
     if parts.is_empty() { "no request".to_owned() } else { parts.join(", ") }
 }
 
-fn short(words: String, never: bool, limits: &Limits) -> Finding {
+fn short(words: String, never: bool, limits: Limits) -> Finding {
     match limits.headroom {
         Headroom::AllowPending if !never => Finding::Warned(words),
         Headroom::AllowPending | Headroom::Required => Finding::Refused(words),
@@ -173,7 +174,7 @@ fn larger(
     around: &Surroundings,
     nodes: &[Arc<Node>],
     sizes: &[ContainerSize],
-    limits: &Limits,
+    limits: Limits,
 ) -> Result<Vec<Finding>, String> {
     let placed = around.placed.get().map_err(|why| format!("its pods: {}", why.words()))?;
     let mut added: BTreeMap<&Arc<str>, (Amounts, Vec<&str>, bool)> = BTreeMap::new();
@@ -218,14 +219,15 @@ fn replaced(
     nodes: &[Arc<Node>],
     replicas: u32,
     sizes: &[ContainerSize],
-    limits: &Limits,
+    limits: Limits,
 ) -> Result<Vec<Finding>, String> {
     let pod = next_pod(around, Some(sizes))?;
     let each = each(&pod);
     let beside = fit(&pod, nodes, &BTreeMap::new());
     if beside.pods < around.surge {
-        let words =
-            format!("a rollout needs a node for {} more pods ({each} each), {}", around.surge, rest(&beside));
+        let pods =
+            if around.surge == 1 { "1 more pod".to_owned() } else { format!("{} more pods", around.surge) };
+        let words = format!("a rollout needs a node for {pods} ({each} each), {}", rest(&beside));
         return Ok(vec![short(words, beside.never, limits)]);
     }
     let placed = around.placed.get().map_err(|why| format!("its pods: {}", why.words()))?;

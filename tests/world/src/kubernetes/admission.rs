@@ -54,6 +54,10 @@ pub(crate) fn default(kind: &Kind, object: &mut Value) {
     if *kind == kind::POD {
         default_pod_spec(&mut object["spec"]);
         default_requests(&mut object["spec"]);
+    } else if *kind == kind::LIMIT_RANGE {
+        for item in object["spec"]["limits"].as_array_mut().into_iter().flatten() {
+            default_range(item);
+        }
     } else if kind.has_template() {
         let spec = &mut object["spec"];
         or_else(spec, "replicas", json!(1));
@@ -93,11 +97,41 @@ fn default_pod_spec(spec: &mut Value) {
 
 /// A pod's missing requests are its limits; templates stay as they are written.
 fn default_requests(spec: &mut Value) {
-    for container in spec["containers"].as_array_mut().into_iter().flatten() {
-        let Some(limits) = container["resources"]["limits"].as_object().cloned() else { continue };
+    each_container(spec, |container| {
+        let Some(limits) = container["resources"]["limits"].as_object().cloned() else { return };
         for (resource, limit) in limits {
             or_else(&mut container["resources"], "requests", json!({}));
             or_else(&mut container["resources"]["requests"], &resource, limit);
+        }
+    });
+    let limits = spec["resources"]["limits"].as_object().cloned();
+    for (resource, limit) in limits.into_iter().flatten() {
+        let mut is_said = false;
+        each_container(spec, |container| is_said |= !container["resources"]["requests"][&resource].is_null());
+        if !is_said {
+            or_else(&mut spec["resources"], "requests", json!({}));
+            or_else(&mut spec["resources"]["requests"], &resource, limit);
+        }
+    }
+}
+
+/// Every container of a pod's spec, init containers among them.
+pub(crate) fn each_container(spec: &mut Value, mut work: impl FnMut(&mut Value)) {
+    for list in ["containers", "initContainers"] {
+        spec.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten().for_each(&mut work);
+    }
+}
+
+/// A container's default limit is the most, its default request the default limit or the least.
+fn default_range(item: &mut Value) {
+    if item["type"] != "Container" {
+        return;
+    }
+    for (field, source) in [("default", "max"), ("defaultRequest", "default"), ("defaultRequest", "min")] {
+        let Some(amounts) = item[source].as_object().cloned() else { continue };
+        or_else(item, field, json!({}));
+        for (resource, amount) in amounts {
+            or_else(&mut item[field], &resource, amount);
         }
     }
 }

@@ -33,6 +33,7 @@ mod quota;
 mod resize;
 mod router;
 mod scale;
+mod scheduler;
 mod seed;
 mod selector;
 mod status;
@@ -120,6 +121,17 @@ impl Kubernetes {
         self.cluster.with(|state| {
             let kind = state.kinds.iter().find(|known| known.kind == kind)?;
             state.store.get(&kind.key(namespace, name)).map(|object| (**object).clone())
+        })
+    }
+
+    /// All objects as stored.
+    pub fn objects(&self) -> Vec<Value> {
+        self.cluster.with(|state| {
+            let kinds = state.kinds.clone();
+            let of = |kind: &Kind| {
+                state.store.list(kind, "").map(|(_, object)| (**object).clone()).collect::<Vec<_>>()
+            };
+            kinds.iter().flat_map(of).collect()
         })
     }
 

@@ -92,15 +92,22 @@ fn without_resources(pod: &Value) -> Value {
     spec
 }
 
-/// Guaranteed, Burstable or `BestEffort`, by the containers' cpu and memory.
+/// Guaranteed, Burstable or `BestEffort`, by the cpu and memory of all containers, init containers among them, or of the
+/// pod as a whole where that is said.
 pub(crate) fn qos_class(spec: &Value) -> &'static str {
-    let containers = spec["containers"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let of = |container: &Value, part: &str, resource: &str| milli(&container["resources"][part][resource]);
-    let pairs =
-        || containers.iter().flat_map(|container| ["cpu", "memory"].map(|resource| (container, resource)));
-    let named = pairs().any(|(c, r)| of(c, "requests", r).is_some() || of(c, "limits", r).is_some());
+    let is_said = |resources: &Value| ["requests", "limits"].iter().any(|part| resources[part].is_object());
+    let units: Vec<&Value> = if is_said(&spec["resources"]) {
+        vec![&spec["resources"]]
+    } else {
+        let lists = ["containers", "initContainers"].map(|list| spec[list].as_array());
+        lists.into_iter().flatten().flatten().map(|container| &container["resources"]).collect()
+    };
+    let of =
+        |unit: &Value, part: &str, resource: &str| milli(&unit[part][resource]).filter(|amount| *amount > 0);
+    let pairs = || units.iter().flat_map(|unit| ["cpu", "memory"].map(|resource| (*unit, resource)));
+    let named = pairs().any(|(u, r)| of(u, "requests", r).is_some() || of(u, "limits", r).is_some());
     let guaranteed =
-        pairs().all(|(c, r)| of(c, "limits", r).is_some() && of(c, "requests", r) == of(c, "limits", r));
+        pairs().all(|(u, r)| of(u, "limits", r).is_some() && of(u, "requests", r) == of(u, "limits", r));
     match (named, guaranteed) {
         (false, _) => "BestEffort",
         (true, true) => "Guaranteed",

@@ -148,10 +148,10 @@ fn admit_new(state: &State, target: &Target, object: &mut Value) -> Result<(), R
     if *kind == kind::NAMESPACE {
         object["status"] = json!({"phase": "Active"});
     }
+    admission::default(kind, object);
     if *kind == kind::POD {
         quota::default_limits(&state.store, object);
     }
-    admission::default(kind, object);
     admission::validate(kind, &Value::Null, object)?;
     if *kind == kind::POD {
         quota::within_limits(&state.store, object)?;

@@ -9,8 +9,8 @@ use tokio::time::Instant;
 
 use super::super::cluster::State;
 use super::super::kind;
-use super::super::quantity::milli;
 use super::super::resize::{Resize, allocation, containers};
+use super::super::scheduler::{self, Amounts};
 use super::super::store::{Change, Key, Store, second, text};
 use super::{drop_condition, is_true, number, set_condition};
 
@@ -21,14 +21,6 @@ enum Deed {
     FinishResize,
 }
 
-/// Cpu and memory in thousandths, and pods.
-#[derive(Debug, Clone, Copy, Default)]
-struct Amount {
-    cpu: i128,
-    memory: i128,
-    pods: i128,
-}
-
 /// The state that is not in the objects.
 #[derive(Debug, Default)]
 pub(super) struct Kubelet {
@@ -37,7 +29,7 @@ pub(super) struct Kubelet {
     waiting: BTreeSet<Key>,
     timers: BTreeSet<(Instant, Key, String, Deed)>,
     armed: BTreeSet<(String, Deed)>,
-    used: Option<BTreeMap<String, Amount>>,
+    used: Option<BTreeMap<String, Amounts>>,
     turn: usize,
 }
 
@@ -131,12 +123,13 @@ impl Kubelet {
         }
     }
 
-    fn used<'a>(&'a mut self, store: &Store) -> &'a mut BTreeMap<String, Amount> {
+    fn used<'a>(&'a mut self, store: &Store) -> &'a mut BTreeMap<String, Amounts> {
         self.used.get_or_insert_with(|| {
-            let mut used = BTreeMap::<String, Amount>::new();
+            let mut used = BTreeMap::<String, Amounts>::new();
             for (_, pod) in store.list(&kind::POD, "") {
-                if let Some(node) = pod["spec"]["nodeName"].as_str() {
-                    used.entry(node.to_owned()).or_default().add(taken(pod));
+                let ended = matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
+                if let Some(node) = pod["spec"]["nodeName"].as_str().filter(|_| !ended) {
+                    add(used.entry(node.to_owned()).or_default(), &one_pod(scheduler::taken(pod)));
                 }
             }
             used
@@ -144,19 +137,19 @@ impl Kubelet {
     }
 
     fn bind(&mut self, store: &mut Store, key: &Key, mut pod: Value) {
-        let needed = taken(&pod);
+        let needed = one_pod(scheduler::requested(&pod));
         let nodes: Vec<_> = store.list(&kind::NODE, "").map(|(_, node)| node.clone()).collect();
         let mut refusals = 0;
         for step in 0..nodes.len() {
             let node = &nodes[(self.turn + step) % nodes.len()];
             let name = text(node, "/metadata/name");
-            let used = self.used(store).get(name).copied().unwrap_or_default();
-            if !suits(node, &pod) || !used.leaves_room(node, needed) {
+            let used = self.used(store).get(name).cloned().unwrap_or_default();
+            if !scheduler::suits(node, &pod) || !scheduler::has_room(node, &used, &needed) {
                 refusals += 1;
                 continue;
             }
             self.turn = (self.turn + step + 1) % nodes.len();
-            self.used(store).entry(name.to_owned()).or_default().add(needed);
+            add(self.used(store).entry(name.to_owned()).or_default(), &needed);
             pod["spec"]["nodeName"] = json!(name);
             pod["status"]["hostIP"] = json!("10.0.0.1");
             set_condition(&mut pod["status"], json!({"type": "PodScheduled", "status": "True"}));
@@ -178,10 +171,13 @@ impl Kubelet {
     fn consider_resize(&mut self, state: &mut State, key: &Key, mut pod: Value, now: Instant) {
         let name = text(&pod, "/spec/nodeName").to_owned();
         let node = state.store.get(&kind::NODE.key("", &name)).cloned().unwrap_or_default();
+        let wanted = scheduler::requested(&pod);
         let allocated = allocated_by(&pod);
-        let wanted = taken(&pod);
-        let mut others = self.used(&state.store).get(&name).copied().unwrap_or_default();
-        others.take(wanted);
+        let grows = ["cpu", "memory"].iter().any(|name| of(&wanted, name) > of(&allocated, name));
+        let mut others = self.used(&state.store).get(&name).cloned().unwrap_or_default();
+        for (resource, amount) in scheduler::taken(&pod) {
+            *others.entry(resource).or_default() -= amount;
+        }
         let after = match state.settings.resize {
             Resize::InPlace { after } | Resize::Restart { after } => Some(after),
             _ => None,
@@ -190,12 +186,8 @@ impl Kubelet {
             Resize::Infeasible => Some("Infeasible"),
             Resize::Deferred => Some("Deferred"),
             _ if is_allocated(&pod) => None,
-            _ if !Amount::default().leaves_room(&node, Amount { pods: 0, ..wanted }) => Some("Infeasible"),
-            _ if (wanted.cpu > allocated.cpu || wanted.memory > allocated.memory)
-                && !others.leaves_room(&node, wanted) =>
-            {
-                Some("Deferred")
-            }
+            _ if !scheduler::has_room(&node, &Amounts::new(), &wanted) => Some("Infeasible"),
+            _ if grows && !scheduler::has_room(&node, &others, &wanted) => Some("Deferred"),
             _ => None,
         };
         let generation = pod["metadata"]["generation"].clone();
@@ -223,50 +215,32 @@ impl Kubelet {
     }
 }
 
-impl Amount {
-    fn add(&mut self, other: Amount) {
-        self.cpu += other.cpu;
-        self.memory += other.memory;
-        self.pods += other.pods;
-    }
-
-    fn take(&mut self, other: Amount) {
-        self.cpu -= other.cpu;
-        self.memory -= other.memory;
-        self.pods -= other.pods;
-    }
-
-    fn leaves_room(self, node: &Value, for_this: Amount) -> bool {
-        let has = |resource: &str| milli(&node["status"]["allocatable"][resource]).unwrap_or(0);
-        let pods = milli(&node["status"]["allocatable"]["pods"]).unwrap_or(110_000);
-        self.cpu + for_this.cpu <= has("cpu")
-            && self.memory + for_this.memory <= has("memory")
-            && self.pods + for_this.pods <= pods
+fn add(sum: &mut Amounts, more: &Amounts) {
+    for (name, amount) in more {
+        *sum.entry(name.clone()).or_default() += amount;
     }
 }
 
-/// What a pod's spec requests.
-fn taken(pod: &Value) -> Amount {
-    let mut amount = Amount { pods: 1000, ..Amount::default() };
-    for container in containers(pod) {
-        let requests = &container["resources"]["requests"];
-        amount.cpu += milli(&requests["cpu"]).unwrap_or(0);
-        amount.memory += milli(&requests["memory"]).unwrap_or(0);
-    }
-    amount
+fn of(amounts: &Amounts, name: &str) -> i128 {
+    amounts.get(name).copied().unwrap_or(0)
+}
+
+/// A pod takes a place beside its resources.
+fn one_pod(mut amounts: Amounts) -> Amounts {
+    amounts.insert("pods".to_owned(), 1000);
+    amounts
 }
 
 fn statuses(pod: &Value) -> impl Iterator<Item = &Value> {
     pod["status"]["containerStatuses"].as_array().into_iter().flatten()
 }
 
-fn allocated_by(pod: &Value) -> Amount {
-    let mut amount = Amount { pods: 1000, ..Amount::default() };
+fn allocated_by(pod: &Value) -> Amounts {
+    let mut sum = Amounts::new();
     for status in statuses(pod) {
-        amount.cpu += milli(&status["allocatedResources"]["cpu"]).unwrap_or(0);
-        amount.memory += milli(&status["allocatedResources"]["memory"]).unwrap_or(0);
+        add(&mut sum, &scheduler::amounts(&status["allocatedResources"]));
     }
-    amount
+    sum
 }
 
 fn is_allocated(pod: &Value) -> bool {
@@ -292,28 +266,6 @@ fn asks_for_resize(pod: &Value) -> bool {
 /// A pod that has been made unready from outside is left so; one that has never been ready waits for its start.
 fn waits_for_start(pod: &Value) -> bool {
     statuses(pod).any(|status| status["started"] != true)
-}
-
-fn suits(node: &Value, pod: &Value) -> bool {
-    let ready = node["status"]["conditions"].as_array().is_none_or(|_| is_true(node, "Ready"));
-    let labels = &node["metadata"]["labels"];
-    let selected = pod["spec"]["nodeSelector"]
-        .as_object()
-        .into_iter()
-        .flatten()
-        .all(|(key, value)| labels.get(key) == Some(value));
-    let tolerated = |taint: &Value| {
-        pod["spec"]["tolerations"].as_array().into_iter().flatten().any(|toleration| {
-            (toleration["key"] == taint["key"]
-                || (toleration["key"].is_null() && toleration["operator"] == "Exists"))
-                && (toleration["effect"].is_null() || toleration["effect"] == taint["effect"])
-                && (toleration["operator"] == "Exists" || toleration["value"] == taint["value"])
-        })
-    };
-    let taints = node["spec"]["taints"].as_array();
-    let barred =
-        taints.into_iter().flatten().any(|taint| taint["effect"] != "PreferNoSchedule" && !tolerated(taint));
-    ready && selected && !barred && node["spec"]["unschedulable"] != true
 }
 
 /// The containers run, but are not ready yet.

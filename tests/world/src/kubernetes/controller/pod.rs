@@ -63,8 +63,8 @@ pub(super) fn create(
     for (label, value) in labels {
         pod["metadata"]["labels"][*label] = json!(value);
     }
-    quota::default_limits(store, &mut pod);
     admission::default(&kind::POD, &mut pod);
+    quota::default_limits(store, &mut pod);
     quota::within_limits(store, &pod)?;
     quota::admit(store, &Value::Null, &pod)?;
     pod["status"] = json!({"phase": "Pending", "qosClass": resize::qos_class(&pod["spec"])});
