@@ -51,7 +51,7 @@ bench: ## run the benchmarks
 sim: ## both simulations, of paging and of clusters, over SEEDS (10000) seeds; ONE=sim or cluster_sim; SEED=n plays one again
 	@for one in $(or $(ONE),sim cluster_sim); do \
 	    SEEDS=$(or $(SEEDS),10000) $(if $(SEED),SEED=$(SEED)) \
-	        $(CARGO) test --locked --test $$one every_invariant -- --nocapture; \
+	        $(CARGO) test --release --locked --test $$one every_invariant -- --nocapture; \
 	done
 
 compare: ## play six shapes of load against runbookd and HPA, and write docs/scaling-compared.md and its picture anew

@@ -260,7 +260,7 @@ impl Alert {
             (Observation::Missing, Condition::Presence { .. }) => {
                 self.clocks.failing = None;
                 let change = self.recover(rule.keep_firing_for, now);
-                self.clocks.missing.get_or_insert(now);
+                started(&mut self.clocks.missing, now);
                 change
             }
             (Observation::Missing, Condition::Threshold(own)) => {
@@ -355,7 +355,7 @@ impl Alert {
                 continue;
             };
             level = Some(severity);
-            if has_passed(*clock.get_or_insert(now), limit.hold, now) {
+            if has_passed(started(clock, now), limit.hold, now) {
                 matured = Some(severity);
             }
         }
@@ -415,7 +415,7 @@ impl Alert {
             self.clocks.eased = None;
             return AlertChange::Same;
         }
-        if has_passed(*self.clocks.eased.get_or_insert(now), keep, now) {
+        if has_passed(started(&mut self.clocks.eased, now), keep, now) {
             self.clocks.eased = None;
             self.state = AlertState::Firing { severity: Severity::Warning, since };
             return AlertChange::Eased(Severity::Warning);
@@ -429,7 +429,7 @@ impl Alert {
             Severity::Warning => &mut self.clocks.warning,
             Severity::Critical => &mut self.clocks.critical,
         };
-        let matured = has_passed(*clock.get_or_insert(now), hold, now).then_some(severity);
+        let matured = has_passed(started(clock, now), hold, now).then_some(severity);
         match self.state {
             // Raising `for` by a reload does not take back what people were told.
             AlertState::Firing { .. } => {
@@ -457,7 +457,7 @@ impl Alert {
                 AlertChange::Withdrawn
             }
             AlertState::Firing { severity, .. } => {
-                if !has_passed(*self.clocks.cleared.get_or_insert(now), keep, now) {
+                if !has_passed(started(&mut self.clocks.cleared, now), keep, now) {
                     self.reason = AlertReason::KeptFiring;
                     return AlertChange::Same;
                 }
@@ -471,7 +471,7 @@ impl Alert {
 
     fn no_data(&mut self, held: AlertReason, rule: &Rule, own: &Thresholds, now: Timestamp) -> AlertChange {
         self.clocks.failing = None;
-        let since = *self.clocks.missing.get_or_insert(now);
+        let since = started(&mut self.clocks.missing, now);
         self.reason = held;
         if !has_passed(since, rule.no_data_after, now) {
             return AlertChange::Same;
@@ -489,7 +489,7 @@ impl Alert {
     }
 
     fn failed(&mut self, rule: &Rule, condition: &Condition, now: Timestamp) -> AlertChange {
-        let since = *self.clocks.failing.get_or_insert(now);
+        let since = started(&mut self.clocks.failing, now);
         self.reason = AlertReason::QueryFailedHeld;
         match (rule.on_error, condition) {
             (OnError::Fire, Condition::Threshold(own)) if has_passed(since, rule.no_data_after, now) => {
@@ -511,6 +511,14 @@ impl Alert {
         self.value = None;
         AlertChange::Fired(severity)
     }
+}
+
+/// When a clock began, which it does now if it does not run. One that began after `now` was read from a wall clock that
+/// has been set back since: it begins anew, so that nobody waits longer than the rule says once more.
+fn started(clock: &mut Option<Timestamp>, now: Timestamp) -> Timestamp {
+    let since = clock.map_or(now, |since| since.min(now));
+    *clock = Some(since);
+    since
 }
 
 /// Whether `span` has passed since `since`. A clock that stepped back reads as "not yet".

@@ -146,6 +146,8 @@ pub enum Heard {
     /// Nothing.
     #[default]
     Nothing,
+    /// Perhaps that it is open: a page was sent and nobody knows whether it arrived.
+    Perhaps,
     /// That it is open.
     Open,
     /// That it is over.

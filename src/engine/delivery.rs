@@ -77,6 +77,7 @@ impl Engine {
         match attempt {
             Attempt::Accepted { receipt } => {
                 self.channel_worked(&notice.channel);
+                self.try_parked(&notice.channel, now);
                 self.arrived(&notice, receipt, now);
             }
             // Nothing was said to the channel, so nobody knows whether it works.
@@ -140,6 +141,15 @@ impl Engine {
         }
     }
 
+    /// A page to a channel will not be tried on, and may have arrived: whoever may have heard has to hear the end.
+    pub(super) fn perhaps_heard(&mut self, id: &IncidentId, channel: &ChannelName) {
+        let told = self.state.incidents.get_mut(id).and_then(|it| it.told.get_mut(channel));
+        if let Some(told) = told.filter(|told| told.heard != Heard::Open) {
+            told.heard = Heard::Perhaps;
+            self.dirty.incidents.insert(id.clone());
+        }
+    }
+
     fn failed(
         &mut self,
         mut notice: Notice,
@@ -151,6 +161,7 @@ impl Engine {
         let jitter = jitter(&notice);
         notice.rest = Some(Rest::of(backoff(notice.attempts, retry_after, jitter), now));
         notice.attempts = notice.attempts.saturating_add(1);
+        notice.parked = false;
         notice.possibly_sent |= matches!(
             reason,
             DeliveryReason::TimedOut | DeliveryReason::Unreachable | DeliveryReason::ServerError
@@ -213,11 +224,14 @@ impl Engine {
         for incident in &pages {
             is_lost |= !self.fail_over(incident, &notice.channel, now);
         }
-        if notice.digest.is_some() {
+        if let Some(digest) = &notice.digest {
             self.note_failure(&notice, reason, detail, is_lost, now);
+            for row in digest.rows.iter().filter(|row| row.page && notice.possibly_sent) {
+                self.perhaps_heard(&row.incident, &notice.channel);
+            }
             let heard = |engine: &Self, row: &DigestRow| {
                 let told = engine.told(&row.incident, &notice.channel);
-                notice.possibly_sent || told.is_some_and(|told| told.heard == Heard::Open)
+                told.is_some_and(|told| matches!(told.heard, Heard::Open | Heard::Perhaps))
             };
             let rows = notice.digest.iter().flat_map(|digest| &digest.rows);
             let owed: BTreeSet<IncidentId> = rows
@@ -262,12 +276,12 @@ impl Engine {
     fn unheard(&mut self, id: &IncidentId, uid: &str, refused: &Notice) {
         let channel = &refused.channel;
         let Some(told) = self.told(id, channel) else { return };
-        if told.heard == Heard::Open {
+        if matches!(told.heard, Heard::Open | Heard::Perhaps) {
             return;
         }
         if refused.possibly_sent {
             // What is refused after it does not take that back.
-            self.heard(id, channel, false);
+            self.perhaps_heard(id, channel);
             return;
         }
         for waiting in self.lanes.waiting(channel, uid).into_iter().filter(|it| *it != refused.id) {
@@ -285,17 +299,32 @@ impl Engine {
         self.dirty.incidents.insert(id.clone());
     }
 
-    /// What waits for a mend is tried at once: a new configuration may be it.
+    /// What waits for a mend is tried at once: a new configuration may be it, and so may what a restart found.
     pub(super) fn unpark(&mut self) {
         let parked = self.state.outbox.values().filter(|notice| notice.parked);
         let parked: Vec<NoticeId> = parked.map(|notice| notice.id.clone()).collect();
+        self.unpark_these(parked);
+    }
+
+    /// A channel that refused accepts again: what waits for that is tried, each notice at most once in the time that a
+    /// first refusal waits.
+    fn try_parked(&mut self, channel: &ChannelName, now: Timestamp) {
+        let rested = |id: &&NoticeId| {
+            let rest = self.state.outbox.get(*id).and_then(|notice| notice.rest);
+            rest.is_some_and(|rest| Rest::of(PARKED_FOR, rest.since).is_over(now))
+        };
+        let parked: Vec<NoticeId> = self.lanes.parked(channel).filter(rested).cloned().collect();
+        self.unpark_these(parked);
+    }
+
+    fn unpark_these(&mut self, parked: Vec<NoticeId>) {
         for id in parked {
             let Some(notice) = self.state.outbox.get_mut(&id) else { continue };
             if self.lanes.is_in_flight(&notice.channel, &id) {
                 continue;
             }
+            // Still parked: refused once more it is no news.
             notice.rest = None;
-            notice.parked = false;
             let notice = notice.clone();
             self.lanes.moved(&notice);
             self.dirty.notices.insert(id);
@@ -310,11 +339,18 @@ impl Engine {
         let configured =
             |rung: &&ChannelName| (channels.is_empty() || channels.contains_key(*rung)) && *rung != lost;
         let rungs: Vec<ChannelName> = below.iter().filter(configured).cloned().collect();
-        if let Some(rung) = rungs.iter().find(|rung| self.told(incident, rung).is_none()) {
-            return self.pass_on(incident, lost, rung, now);
+        let told = |channel: &ChannelName| self.told(incident, channel);
+        match self.state.incidents.get(incident) {
+            None => true,
+            // Once it is over nobody need be woken for it, but somebody has to have heard.
+            Some(known) if !known.state.is_active() => {
+                known.told.iter().any(|(channel, told)| channel != lost && told.pages > 0)
+            }
+            Some(_) => match rungs.iter().find(|rung| told(rung).is_none()) {
+                Some(rung) => self.pass_on(incident, lost, rung, now),
+                None => rungs.iter().any(|rung| told(rung).is_some_and(|told| told.pages > 0)),
+            },
         }
-        let over = self.state.incidents.get(incident).is_none_or(|it| !it.state.is_active());
-        over || rungs.iter().any(|rung| self.told(incident, rung).is_some_and(|told| told.pages > 0))
     }
 
     /// An escalation that its channel refuses goes to the emergency channel, which names the role: that others were
@@ -402,6 +438,7 @@ impl Engine {
         for notice in self.state.outbox.values_mut() {
             notice.possibly_sent |= notice.attempts > 0 || firsts.contains(&notice.id);
         }
+        self.unpark();
     }
 }
 

@@ -23,8 +23,11 @@ impl Engine {
         for id in all {
             let Some(notice) = self.state.outbox.get(id).cloned() else { continue };
             possibly_sent |= notice.possibly_sent;
-            span.0 = span.0.min(notice.created_at);
             let page = notice.event.is_page();
+            if page && notice.possibly_sent {
+                self.perhaps_heard(&notice.facts.incident_id, channel);
+            }
+            span.0 = span.0.min(notice.created_at);
             let row = DigestRow {
                 incident: notice.facts.incident_id.clone(),
                 event: notice.event.clone(),
@@ -94,7 +97,10 @@ impl Engine {
                 let revision = told.first.max(row.revision - 1);
                 self.tell_alone(digest, &row.incident, &told, (NoticeEvent::Opened, revision), now);
             }
-            let opens = beginning && !row.is_over();
+            // Nobody is woken for what somebody has taken meanwhile; that it began is told all the same.
+            let taken = self.state.incidents.get(&row.incident).is_some_and(|it| it.acknowledged.is_some());
+            let wakes = matches!(row.event, NoticeEvent::Escalated { .. });
+            let opens = (beginning && !row.is_over()) || (wakes && taken);
             let event = if opens { NoticeEvent::Opened } else { row.event.clone() };
             self.tell_alone(digest, &row.incident, &told, (event, row.revision), now);
         }

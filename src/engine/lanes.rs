@@ -54,6 +54,8 @@ struct Pipe {
     barrier: Option<NoticeId>,
     /// Escalations that have not left the outbox: they are not kept back for the next digest.
     urgent: BTreeSet<NoticeId>,
+    /// What the channel refused and somebody has to mend.
+    parked: BTreeSet<NoticeId>,
 }
 
 /// All channels' lanes.
@@ -102,7 +104,10 @@ impl Lanes {
         outbox: &BTreeMap<NoticeId, Notice>,
     ) {
         for (channel, pipe) in &mut self.pipes {
-            let policy = policies.get(channel).copied().unwrap_or_default();
+            // A channel that is gone keeps its lanes for what is in flight, and joins nothing: a digest to it would be
+            // refused, taken apart and joined again.
+            let gone = LanePolicy { digests: false, ..pipe.policy };
+            let policy = policies.get(channel).copied().unwrap_or(gone);
             let lanes = usize::try_from(policy.lanes.max(1)).unwrap_or(1);
             if pipe.lanes.len() != lanes {
                 let old = std::mem::take(&mut pipe.lanes);
@@ -163,6 +168,9 @@ impl Lanes {
         if matches!(notice.event, NoticeEvent::Escalated { .. }) {
             pipe.urgent.insert(notice.id.clone());
         }
+        if notice.parked {
+            pipe.parked.insert(notice.id.clone());
+        }
         let queue = lane.queues.entry(incident.clone()).or_default();
         let flying = lane.in_flight.as_ref().filter(|(_, flying)| flying == incident);
         let is_later = |id: &NoticeId| {
@@ -187,6 +195,7 @@ impl Lanes {
         let Some(pipe) = self.pipes.get_mut(channel) else { return };
         pipe.failed.remove(id);
         pipe.urgent.remove(id);
+        pipe.parked.remove(id);
         if pipe.barrier.as_ref() == Some(id) {
             pipe.barrier = None;
         }
@@ -266,6 +275,11 @@ impl Lanes {
         firsts
     }
 
+    /// What waits on a channel until somebody has mended why it was refused.
+    pub(super) fn parked(&self, channel: &ChannelName) -> impl Iterator<Item = &NoticeId> {
+        self.pipes.get(channel).into_iter().flat_map(|pipe| &pipe.parked)
+    }
+
     /// How often in a row a channel failed.
     pub(super) fn failures(&self, channel: &ChannelName) -> u32 {
         self.pipes.get(channel).map_or(0, |pipe| pipe.failures)
@@ -274,6 +288,11 @@ impl Lanes {
     /// A notice's wait changed, and it is not in flight.
     pub(super) fn moved(&mut self, notice: &Notice) {
         let Some(pipe) = self.pipes.get_mut(&notice.channel) else { return };
+        if notice.parked {
+            pipe.parked.insert(notice.id.clone());
+        } else {
+            pipe.parked.remove(&notice.id);
+        }
         let slot = pipe.slot(&notice.facts.uid);
         let (Some(lane), Some(was)) = (pipe.lanes.get_mut(slot), self.places.get(&notice.id)) else { return };
         lane.heads.remove(was);

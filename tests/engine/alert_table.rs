@@ -52,11 +52,11 @@ fn every_kind_of_observation_moves_an_alert_as_its_rule_says() {
             "0 pending, 60 fired warning, 90 worsened critical, firing critical beyond_threshold",
         ),
         (held, "0:71 30:60 60:71", "0 pending, 30 withdrawn, 60 pending, pending warning hold_not_over"),
-        // A clock that steps back lets nothing mature early, and nothing panics.
+        // A clock that steps back lets nothing mature early, and nobody wait longer than the hold once more.
         (
             held,
-            "100:95 50:95 159:95 160:95",
-            "100 pending, 160 fired critical, firing critical beyond_threshold",
+            "100:95 50:95 109:95 110:95",
+            "100 pending, 110 fired critical, firing critical beyond_threshold",
         ),
         (none, "0:91 1:90 2:70", "0 fired critical, 1 eased warning, 2 resolved, resolved warning cleared"),
         (none, "0:91 1:- 2:nan 3:old 4:!", "0 fired critical, firing critical query_failed_held"),
@@ -77,6 +77,11 @@ fn every_kind_of_observation_moves_an_alert_as_its_rule_says() {
             "warning: 70%, keep_firing_for: 60s",
             "0:95 1:5 30:- 61:5",
             "0 fired warning, 61 resolved, resolved warning cleared",
+        ),
+        (
+            "warning: 70%, keep_firing_for: 60s",
+            "500:95 501:5 100:5 159:5 160:5",
+            "500 fired warning, 160 resolved, resolved warning cleared",
         ),
         (
             "warning: 70%, critical: 90%, keep_firing_for: 60s",

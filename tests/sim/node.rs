@@ -33,6 +33,16 @@ pub(crate) enum Point {
     BeforeTheAnswer,
 }
 
+/// A notice whose end is not on record.
+pub(crate) struct Unsettled {
+    pub(crate) channel: ChannelName,
+    /// Whether the engine has heard of the end.
+    pub(crate) answered: bool,
+    /// How many messages a kill makes of it: a digest that left without a record is forgotten, and its parts are told
+    /// once more.
+    pub(crate) parts: usize,
+}
+
 /// One incarnation.
 pub(crate) struct Node {
     pub(crate) life: u32,
@@ -41,8 +51,8 @@ pub(crate) struct Node {
     pub(crate) failing: bool,
     /// Handed out, and the engine has not heard of the end.
     pub(crate) flying: BTreeMap<NoticeId, ChannelName>,
-    /// On the wire at some time, and the end is not on record: whether the engine has heard of it.
-    pub(crate) unsettled: BTreeMap<NoticeId, (ChannelName, bool)>,
+    /// On the wire at some time, and the end is not on record.
+    pub(crate) unsettled: BTreeMap<NoticeId, Unsettled>,
     pub(crate) armed: Option<Point>,
     waiting: VecDeque<Event>,
     committing: Option<Vec<Change>>,
@@ -163,12 +173,15 @@ impl World {
             let Some(event) = node.waiting.pop_front() else { break };
             if let Event::Attempted { notice, .. } = &event {
                 node.flying.remove(notice);
-                if let Some((_, answered)) = node.unsettled.get_mut(notice) {
-                    *answered = true;
+                if let Some(unsettled) = node.unsettled.get_mut(notice) {
+                    unsettled.answered = true;
                 }
             }
             if let Err((invariant, what)) = self.watch.take(&mut node.step, event, now, self.agenda.now()) {
                 return self.fail(invariant, what);
+            }
+            for report in node.step.reports() {
+                self.watch.report(&report, &mut self.marks);
             }
         }
         self.commit();
@@ -177,9 +190,6 @@ impl World {
     /// Commits what was decided, or begins to.
     fn commit(&mut self) {
         let Some(node) = &mut self.node else { return };
-        for report in node.step.reports() {
-            self.watch.report(&report, &mut self.marks);
-        }
         if self.order.bug == Some(Bug::SendsBeforeTheCommit) {
             let early = node.step.effects(Record::Kept, self.agenda.wall());
             self.hand_out(early);
@@ -244,7 +254,7 @@ impl World {
             node.waiting.push_back(Event::Trouble { trouble: Trouble::StoreFailing, detail });
         }
         let record = if kept {
-            node.unsettled.retain(|_, (_, answered)| !*answered);
+            node.unsettled.retain(|_, unsettled| !unsettled.answered);
             self.watch.settled(node.step.engine(), self.agenda.wall());
             if node.commits % COMPARE_EVERY == 1
                 && !ignored
@@ -376,10 +386,10 @@ impl World {
         self.trace(("kill", node.life));
         let flying = |notice: &NoticeId| self.flights.values().any(|it| it.notice == *notice);
         let mut lanes: BTreeMap<&ChannelName, u32> = BTreeMap::new();
-        for (notice, (channel, _)) in &node.unsettled {
-            *lanes.entry(channel).or_insert(0) += 1;
+        for (notice, unsettled) in &node.unsettled {
+            *lanes.entry(&unsettled.channel).or_insert(0) += 1;
             if self.truth.has(notice) || flying(notice) {
-                self.truth.excuse(channel);
+                (0..unsettled.parts).for_each(|_| self.truth.excuse(&unsettled.channel));
             }
         }
         let crowded = lanes.into_iter().find(|(channel, count)| {

@@ -11,7 +11,7 @@ use runbookd::engine::event::Event;
 
 use crate::channels::{Mood, fate};
 use crate::faults::Class;
-use crate::node::Point;
+use crate::node::{Point, Unsettled};
 use crate::truth::{Kind, Line, Message};
 use crate::world::{Happens, World};
 
@@ -38,7 +38,6 @@ impl World {
             self.asked_to_wait = self.asked_to_wait.max(wait);
         }
         let Some(node) = &mut self.node else { return };
-        node.unsettled.insert(notice.id.clone(), (notice.channel.clone(), false));
         let message = Message {
             notice: notice.id.clone(),
             channel: notice.channel.clone(),
@@ -46,6 +45,9 @@ impl World {
             recorded,
             late: false,
         };
+        let parts = if recorded { 1 } else { message.lines.len().max(1) };
+        let unsettled = Unsettled { channel: notice.channel.clone(), answered: false, parts };
+        node.unsettled.insert(notice.id.clone(), unsettled);
         if matches!(fate.answer, Attempt::Refused { .. }) && (notice.possibly_sent || notice.digest.is_some())
         {
             self.truth.doubt(&message);
@@ -53,6 +55,10 @@ impl World {
         if lost && notice.digest.is_some() {
             // Its parts may be told again, one by one.
             self.truth.doubt(&message);
+        }
+        if matches!(fate.answer, Attempt::Refused { .. }) && notice.digest.is_some() && notice.possibly_sent {
+            // It may have been told, and its parts are told once more.
+            message.lines.iter().for_each(|_| self.truth.excuse(&notice.channel));
         }
         if lost {
             self.truth.excuse(&notice.channel);

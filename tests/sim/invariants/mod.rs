@@ -257,8 +257,9 @@ impl Watch {
         match report {
             Report::Sight { blind: false } => marks.reached("blind_and_back"),
             Report::Incident { id, event: NoticeEvent::Reopened, .. } => {
-                // What came back is nobody's.
+                // What came back is nobody's, and its escalation begins anew.
                 self.taken.remove(id);
+                self.chains.begin_anew(id);
                 marks.reached("reopened");
             }
             Report::Incident { event: NoticeEvent::Worsened { .. }, .. } => marks.reached("worsened"),

@@ -90,8 +90,9 @@ fn has_lasted(history: &[(Timestamp, f64)], limits: &Thresholds) -> bool {
     [Severity::Warning, Severity::Critical].into_iter().any(|severity| {
         let Some(limit) = limits.of(severity) else { return false };
         let beyond = |(_, value): &&(Timestamp, f64)| limits.direction.is_beyond(*value, limit.value);
-        let first = history.iter().rev().take_while(beyond).last();
+        // A clock that was set back makes the earliest instant another than the first.
+        let first = history.iter().rev().take_while(beyond).map(|(at, _)| at).min();
         let hold = SignedDuration::try_from(limit.hold).unwrap_or(SignedDuration::MAX);
-        first.is_some_and(|(since, _)| limit.hold.is_zero() || last.duration_since(*since) >= hold)
+        first.is_some_and(|since| limit.hold.is_zero() || last.duration_since(*since) >= hold)
     })
 }

@@ -19,7 +19,12 @@ pub(crate) fn went_on(engine: &Engine, image: &State, plan: &Plan) -> Result<(),
     if engine.outbox().any(|(_, notice)| digests(notice)) {
         return Ok(());
     }
-    is_recorded(engine, image).map_err(|what| format!("after a restart {what}"))
+    // What waits for a mend is tried at once: a restart may be it.
+    let mut image = image.clone();
+    for notice in image.outbox.values_mut().filter(|notice| notice.parked) {
+        notice.rest = None;
+    }
+    is_recorded(engine, &image).map_err(|what| format!("after a restart {what}"))
 }
 
 /// Whether the record holds what the engine decided.
