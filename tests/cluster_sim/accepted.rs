@@ -27,11 +27,10 @@ pub(crate) const EVIDENCE_MAY_LIE_IN_THE_FUTURE: bool = true;
 /// Sizes beyond the bounds that are no harm or were somebody else's idea.
 pub(crate) fn beyond_the_bounds(action: &ScalingAction, target: &Target) -> bool {
     match (action.course.purpose, &action.from, &action.to) {
-        // The last good size is given back as it was, also where a reload or somebody else made it too much or too little.
-        // And new pods get the size that the others have, also after a reload with a lower bound.
-        (Purpose::Revert | Purpose::KeepSize, _, _) => true,
-        // Down to what the bounds allow it goes a step at a time, however far above them somebody went.
-        (Purpose::Cleared, Size::Replicas(from), Size::Replicas(to)) => {
+        // New pods get the size that the others have, also after a reload with a lower bound.
+        (Purpose::KeepSize, _, _) => true,
+        // Down to what the bounds allow it goes a step at a time, however far above them somebody or a reload went.
+        (Purpose::Cleared | Purpose::Revert, Size::Replicas(from), Size::Replicas(to)) => {
             *to >= target.min_replicas && to < from
         }
         // What is beyond a bound already stays as it is while the rest grows.
