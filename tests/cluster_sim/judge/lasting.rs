@@ -68,7 +68,7 @@ impl Judge {
         let place = (target.id.clone(), axis);
         let policy = edition.policy();
         let wanted = millis(policy.sustained) + SLACK;
-        let counts = |by: i64| by < 0 && accepted::EVIDENCE_MAY_LIE_IN_THE_FUTURE;
+        let counts = |by: i64| by < 0 && accepted::evidence_lies_in_the_future();
         let back =
             self.jumps.iter().filter(|(_, by)| counts(*by)).map(|(_, by)| by.unsigned_abs()).sum::<u64>();
         let steady = self.steady_since(now.saturating_sub(wanted + 60_000 + back));
@@ -97,7 +97,7 @@ impl Judge {
         let mut moves = moves.filter(|it| it.state.is_running() || it.course.owes_revert.is_some());
         // A refusal holds up both axes.
         let refused = Axis::ALL.iter().any(|other| {
-            let concerns = accepted::A_REFUSAL_HOLDS_BOTH_AXES || *other == axis;
+            let concerns = accepted::a_refusal_holds_both_axes() || *other == axis;
             concerns && self.refused.get(&(target.id.clone(), *other)).is_some_and(|at| now - at < REFUSED)
         });
         moves.next().is_some() || refused || engine.held(&target.id, axis, Direction::Out).is_some()

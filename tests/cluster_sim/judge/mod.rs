@@ -26,6 +26,7 @@ use runbookd::domain::name::{ActionId, TargetId};
 use runbookd::domain::observation::Answer;
 use runbookd::domain::scaling::{Axis, Direction, Purpose, ScalingAction, Trigger, WorkloadSnapshot};
 
+use crate::accepted;
 use crate::evidence::Evidence;
 use crate::marks::Marks;
 use crate::plans::Edition;
@@ -145,6 +146,9 @@ impl Judge {
 
     /// Somebody else changed a workload, while a step on it may not be known to have happened.
     pub(crate) fn somebody_changed(&mut self, target: &TargetId, known: impl Fn(&ActionId) -> bool) {
+        if !accepted::hidden_by_somebody_else() {
+            return;
+        }
         for carried in self.carried.iter_mut().filter(|it| it.target == *target && !known(&it.id)) {
             carried.hidden = true;
         }
