@@ -27,6 +27,7 @@ use super::evidence::words;
 use super::incidents::DAEMON;
 use super::report::Report;
 use super::scaling::Wanted;
+use super::verify::crashing;
 
 /// How many ended actions are remembered beyond those that something still needs.
 const REMEMBERED: usize = 100;
@@ -126,6 +127,7 @@ impl Engine {
                 purpose: ask.purpose,
                 direction: ask.direction,
                 votes,
+                crashing: crashing(snapshot),
                 template: match ask.axis {
                     Axis::Horizontal => Vec::new(),
                     Axis::Vertical => snapshot.containers.clone(),

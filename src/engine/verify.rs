@@ -7,8 +7,9 @@ use std::time::Duration;
 use crate::domain::Timestamp;
 use crate::domain::notice::NoticeEvent;
 use crate::domain::scaling::{
-    ActionState, AppliedReason, ClusterFailure, ContainerSize, Direction, FailedReason, HealthyReason,
-    Policy, Purpose, ResizeState, ScalingAction, Size, Target, VerifiedReason, WorkloadSnapshot,
+    ActionState, AppliedReason, ClusterFailure, ContainerSize, Direction, FailedReason, FieldOwner,
+    HealthyReason, Policy, Purpose, ResizeState, ScalingAction, Size, Target, VerifiedReason, VerticalMode,
+    WorkloadSnapshot,
 };
 
 use super::Engine;
@@ -41,6 +42,10 @@ impl Engine {
             self.note_deferral(&mut action, snapshot, now);
             if is_infeasible(snapshot, &action) {
                 self.fail(action, FailedReason::Infeasible, None, now);
+                return;
+            }
+            if crashing(snapshot) > action.course.crashing {
+                self.fail(action, FailedReason::CrashLoop, None, now);
                 return;
             }
             if !(is_at(snapshot, &action) && is_ready(snapshot, &action)) {
@@ -185,6 +190,11 @@ fn is_infeasible(snapshot: &WorkloadSnapshot, action: &ScalingAction) -> bool {
         && snapshot.pods.iter().any(|pod| pod.resize == ResizeState::Infeasible)
 }
 
+/// How many pods keep crashing.
+pub(super) fn crashing(snapshot: &WorkloadSnapshot) -> usize {
+    snapshot.pods.iter().filter(|pod| pod.crashing).count()
+}
+
 /// That somebody took a step back, and who, where that is known.
 pub(super) struct Undone {
     pub(super) by: Option<Arc<str>>,
@@ -192,7 +202,18 @@ pub(super) struct Undone {
 
 /// Whether somebody took a written step back, and who wrote the size that is there.
 fn undone(snapshot: &WorkloadSnapshot, action: &ScalingAction) -> Option<Undone> {
-    let Size::Replicas(to) = action.to else { return None };
+    let to = match &action.to {
+        Size::Replicas(to) => *to,
+        Size::Resources(sizes) => {
+            let by_template = match action.vertical {
+                VerticalMode::Template => true,
+                VerticalMode::InPlace => false,
+                VerticalMode::InPlaceThenTemplate => !snapshot.in_place_resize,
+            };
+            let is_back = by_template && !has_sizes(&snapshot.containers, sizes);
+            return is_back.then(|| Undone { by: writer_of(snapshot.surroundings.resources_by.as_ref()) });
+        }
+    };
     let is_back = match action.course.direction {
         Direction::Out => snapshot.replicas < to,
         Direction::In => snapshot.replicas > to,
@@ -204,7 +225,11 @@ fn undone(snapshot: &WorkloadSnapshot, action: &ScalingAction) -> Option<Undone>
 
 /// Who wrote the number of replicas last, where that is known and not the daemon.
 pub(super) fn writer_of_replicas(snapshot: &WorkloadSnapshot) -> Option<Arc<str>> {
-    let owner = snapshot.surroundings.replicas_by.as_ref()?;
+    writer_of(snapshot.surroundings.replicas_by.as_ref())
+}
+
+fn writer_of(owner: Option<&FieldOwner>) -> Option<Arc<str>> {
+    let owner = owner?;
     (&*owner.manager != super::incidents::DAEMON).then(|| owner.manager.clone())
 }
 

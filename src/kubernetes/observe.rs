@@ -192,6 +192,7 @@ pub(super) fn snapshot(pod: &Pod) -> PodSnapshot {
         uid: pod.metadata.uid.clone().unwrap_or_default().into(),
         resource_version: pod.metadata.resource_version.clone().unwrap_or_default().into(),
         ready: is_ready(pod),
+        crashing: is_crashing(pod),
         resize: resize_state(pod, &containers),
         containers,
     }
@@ -205,6 +206,18 @@ pub(super) fn is_ready(pod: &Pod) -> bool {
 fn sizes(pod: &Pod) -> Vec<ContainerSize> {
     let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
     containers.map(|container| size_of(&container.name, container.resources.as_ref())).collect()
+}
+
+/// Whether a container keeps crashing: the kubelet waits before it starts it again.
+fn is_crashing(pod: &Pod) -> bool {
+    let status = pod.status.iter();
+    let mut all = status.flat_map(|it| {
+        it.container_statuses.iter().flatten().chain(it.init_container_statuses.iter().flatten())
+    });
+    all.any(|container| {
+        let waiting = container.state.as_ref().and_then(|state| state.waiting.as_ref());
+        waiting.and_then(|waiting| waiting.reason.as_deref()) == Some("CrashLoopBackOff")
+    })
 }
 
 fn condition<'p>(pod: &'p Pod, kind: &str) -> Option<&'p PodCondition> {
@@ -290,6 +303,19 @@ mod tests {
         let stale = json!({"observedGeneration": 2, "containerStatuses": running("625m"), "conditions":
             [{"type": "PodResizePending", "status": "True", "reason": "Infeasible", "observedGeneration": 1}]});
         assert_eq!(state(&stale), ResizeState::Settled, "that was about an earlier size");
+    }
+
+    #[test]
+    fn a_pod_crashes_when_the_kubelet_waits_before_it_starts_it_again() {
+        let waits = |kind: &str, reason: &str| {
+            let state = json!({"waiting": {"reason": reason}});
+            let container = json!([{"name": "app", "image": "", "imageID": "", "ready": false, "restartCount": 5, "state": state}]);
+            is_crashing(&pod(&json!({kind: container})))
+        };
+        assert!(waits("containerStatuses", "CrashLoopBackOff"));
+        assert!(waits("initContainerStatuses", "CrashLoopBackOff"));
+        assert!(!waits("containerStatuses", "ContainerCreating"));
+        assert!(!is_crashing(&pod(&json!({}))));
     }
 
     #[test]

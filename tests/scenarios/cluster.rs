@@ -8,7 +8,8 @@ use runbookd::domain::name::TargetId;
 use runbookd::domain::quantity::{Unit, parse};
 use runbookd::domain::scaling::{
     Amounts, ClusterFailure, ContainerSize, DisruptionBudget, FieldOwner, Known, Node, Pause, PodSnapshot,
-    ResizeState, Scaler, ScalerKind, ScalingAction, Size, Surroundings, Unseen, WorkloadSnapshot,
+    ResizeState, Scaler, ScalerKind, ScalingAction, Size, Surroundings, Unseen, VerticalMode,
+    WorkloadSnapshot,
 };
 
 /// How a write is answered.
@@ -62,6 +63,7 @@ impl Cluster {
             surroundings: Surroundings::open(),
         });
         workload.resource_version = version;
+        let mut crashing = 0;
         for (key, value) in properties {
             let count = || value.parse::<u32>().map_err(|_| format!("`{value}` is no number"));
             let container = workload.containers.first_mut().ok_or("no container")?;
@@ -73,13 +75,13 @@ impl Cluster {
                 "rollout" => workload.rollout_in_progress = value == "running",
                 "uid" => workload.uid = value.as_str().into(),
                 "by" => {
-                    workload.surroundings.replicas_by = Some(FieldOwner {
-                        manager: value.as_str().into(),
-                        applied: false,
-                        subresource: None,
-                        at: None,
-                    });
+                    let (manager, applied) = (value.as_str().into(), false);
+                    let owner = FieldOwner { manager, applied, subresource: None, at: None };
+                    workload.surroundings.replicas_by = Some(owner.clone());
+                    workload.surroundings.resources_by = Some(owner);
                 }
+                // The last so many pods crash.
+                "crashing" => crashing = count()?,
                 // A rollout is over: its pods are as the template says.
                 "pods" => workload.pods.clear(),
                 "paused" => workload.surroundings.pause = Pause::read(value, Some("moving")),
@@ -96,6 +98,12 @@ impl Cluster {
             }
         }
         run_pods(workload);
+        for number in 0..crashing {
+            if let Some(mut pod) = workload.pods.first().cloned() {
+                (pod.name, pod.ready, pod.crashing) = (format!("new-{number}").into(), false, true);
+                workload.pods.push(pod);
+            }
+        }
         Ok(())
     }
 
@@ -158,6 +166,9 @@ impl Cluster {
         workload.resource_version = version;
         match &action.to {
             Size::Replicas(count) => workload.replicas = *count,
+            Size::Resources(containers) if action.vertical == VerticalMode::Template => {
+                workload.containers.clone_from(containers);
+            }
             Size::Resources(containers) => {
                 for pod in &mut workload.pods {
                     pod.containers.clone_from(containers);
@@ -184,6 +195,7 @@ fn run_pods(workload: &mut WorkloadSnapshot) {
             uid: number.to_string().into(),
             resource_version: "1".into(),
             ready: true,
+            crashing: false,
             containers: containers.clone(),
             resize: ResizeState::Settled,
         })

@@ -285,6 +285,13 @@ impl Stage {
                 }
             }
         }
+        // Each move of an action is written on its workload, under a name of its own.
+        let moves = reports.iter().filter(|report| matches!(report, Report::Scaling { .. })).count();
+        let said = effects.iter().filter_map(|effect| match effect {
+            Effect::Announce(line) => Some(&line.name),
+            _ => None,
+        });
+        assert_eq!(said.collect::<BTreeSet<_>>().len(), moves, "{reports:?}");
         lines.extend(picture.rests_since(&self.picture));
         lines.extend(picture.incidents_since(&self.picture));
         self.picture = picture;

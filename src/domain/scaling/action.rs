@@ -242,6 +242,9 @@ pub struct Course {
     /// When the write happened.
     #[serde(default)]
     pub applied_at: Option<Timestamp>,
+    /// So many pods kept crashing when it was decided: those are not its doing.
+    #[serde(default)]
+    pub crashing: usize,
     /// Since when a node has had no room for a pod's new size.
     #[serde(default)]
     pub deferred_since: Option<Timestamp>,

@@ -228,6 +228,8 @@ pub enum FailedReason {
     Infeasible,
     /// A node had no room for a pod's new size in time.
     Deferred,
+    /// A new pod keeps crashing.
+    CrashLoop,
     /// The pods are ready and the service is not healthy.
     Unhealthy,
     /// The pods are ready, the service is healthy, and the trigger is no better.
@@ -243,7 +245,7 @@ pub enum FailedReason {
 impl FailedReason {
     /// Whether the last good size is given back.
     pub fn is_reverted(self) -> bool {
-        matches!(self, Self::NotReady | Self::Infeasible | Self::Deferred)
+        matches!(self, Self::NotReady | Self::Infeasible | Self::Deferred | Self::CrashLoop)
     }
 
     /// Whether it counts as a step that did not help.
@@ -257,6 +259,7 @@ impl FailedReason {
             Self::NotReady => "not_ready",
             Self::Infeasible => "infeasible",
             Self::Deferred => "deferred",
+            Self::CrashLoop => "crash_loop",
             Self::Unhealthy => "unhealthy",
             Self::NotImproved => "not_improved",
             Self::Undone => "undone",
@@ -271,6 +274,7 @@ impl FailedReason {
             Self::NotReady => "not ready in time",
             Self::Infeasible => "a node can never give that much",
             Self::Deferred => "no node had room in time",
+            Self::CrashLoop => "a new pod keeps crashing",
             Self::Unhealthy => "ready, but the service is not healthy",
             Self::NotImproved => "ready, but it did not help",
             Self::Undone => "taken back",

@@ -33,6 +33,8 @@ pub struct PodSnapshot {
     pub resource_version: Arc<str>,
     /// Whether it takes traffic.
     pub ready: bool,
+    /// Whether a container of it keeps crashing, so that it is started ever more rarely.
+    pub crashing: bool,
     /// What its spec asks for.
     pub containers: Vec<ContainerSize>,
     /// How far a resize has come.
