@@ -139,6 +139,7 @@ impl Workload {
             uid: pod.number.to_string().into(),
             resource_version: "1".into(),
             ready: pod.ready_at <= now,
+            crashing: false,
             containers: vec![pod.size.clone()],
             resize: if pod.resized_at <= now { ResizeState::Settled } else { ResizeState::InProgress },
         };
