@@ -4,7 +4,9 @@
 
 use std::sync::OnceLock;
 
-use runbookd::domain::scaling::{ContainerSize, Purpose, ScalingAction, Size, Target};
+use runbookd::domain::scaling::{
+    ActionState, ClusterFailure, ContainerSize, Purpose, RefusedReason, ScalingAction, Size, Target,
+};
 
 fn is_let_pass(name: &str) -> bool {
     static STRICT: OnceLock<String> = OnceLock::new();
@@ -15,8 +17,20 @@ fn is_let_pass(name: &str) -> bool {
 /// Once the outcome of a write is unknown, a later refusal of the same write does not say that the first one did not
 /// happen: it was carried out late, reached some pods, or somebody else changed the workload after it. The engine takes
 /// such a step for refused and begins no rest, so that the next one may come within it.
-pub(crate) fn refused_after_an_unknown_outcome(writes: u32) -> bool {
-    writes > 1 && is_let_pass("unknown_outcome")
+/// So it is where the outcome of the only write is unknown at the deadline.
+pub(crate) fn refused_after_an_unknown_outcome(action: &ScalingAction, writes: u32) -> bool {
+    use ClusterFailure::{Unavailable, Unreachable};
+    let is_unknown = matches!(
+        action.state,
+        ActionState::Refused { reason: RefusedReason::Cluster(Unreachable | Unavailable), .. }
+    );
+    (writes > 1 || is_unknown) && is_let_pass("unknown_outcome")
+}
+
+/// A step that was carried out and that the daemon never saw, because a reload or its deadline ended it, begins a rest and
+/// is not counted by the budget.
+pub(crate) fn unseen_by_the_budget() -> bool {
+    is_let_pass("budget")
 }
 
 /// The same where the write is not sent again, because somebody else changed the workload before the daemon looked.

@@ -43,7 +43,7 @@ impl Judge {
                 self.refused.insert((action.target.clone(), action.axis), now);
                 self.planned.remove(&action.id);
                 let writes = self.writes.get(&action.id).copied().unwrap_or(0);
-                if accepted::refused_after_an_unknown_outcome(writes) {
+                if accepted::refused_after_an_unknown_outcome(action, writes) {
                     self.hide(&action.id);
                 }
                 if self.carried.iter().any(|it| it.id == action.id && !it.hidden) {
