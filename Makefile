@@ -13,7 +13,7 @@ IMAGE ?= runbookd:$(VERSION)
 # Where cargo builds, whatever CARGO_TARGET_DIR or a cargo configuration says.
 TARGET_DIR = $(shell $(CARGO) metadata --no-deps --format-version 1 | grep -o '"target_directory":"[^"]*"' | cut -d'"' -f4)
 
-.PHONY: help setup build test check bench chaos sim storm demo image manifests
+.PHONY: help setup build test check bench chaos sim compare storm demo image manifests
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
@@ -48,8 +48,14 @@ check: ## formatting, lints, documentation, dependencies, then all tests
 bench: ## run the benchmarks
 	$(CARGO) bench --workspace --locked --bench '*'
 
-sim: ## the simulation over SEEDS (10000) seeds; SEED=n plays one again
-	SEEDS=$(or $(SEEDS),10000) $(if $(SEED),SEED=$(SEED)) $(CARGO) test --release --locked --test sim every_invariant -- --nocapture
+sim: ## both simulations, of paging and of clusters, over SEEDS (10000) seeds; ONE=sim or cluster_sim; SEED=n plays one again
+	@for one in $(or $(ONE),sim cluster_sim); do \
+	    SEEDS=$(or $(SEEDS),10000) $(if $(SEED),SEED=$(SEED)) \
+	        $(CARGO) test --release --locked --test $$one every_invariant -- --nocapture; \
+	done
+
+compare: ## play six shapes of load against runbookd and HPA, and write docs/scaling-compared.md and its picture anew
+	UPDATE=1 $(CARGO) test --locked --test closed_loop the_page -- --nocapture
 
 chaos: ## kill the daemon KILLS (1000) times under a storm, with ill receivers and a full disk, then the simulation
 	KILLS=$(or $(KILLS),1000) SEED=$(or $(SEED),$(shell date +%s)) ROUNDS=$(or $(ROUNDS),5) \

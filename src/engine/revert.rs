@@ -52,7 +52,7 @@ impl Engine {
         } else if adds && reason.is_strike() {
             self.strike(&target, axis, now);
         }
-        if reason.is_reverted() {
+        if adds && reason.is_reverted() {
             self.complain(&target, axis, Grievance::Failed, &text, now);
         }
     }
