@@ -30,7 +30,7 @@ pub fn nothing_to_draw() -> DrawChart {
 
 pub(super) async fn png(State(api): State<Api>, Path(id): Path<String>) -> Result<Response, Problem> {
     let wanted = IncidentId::from(id.as_str());
-    let facts = api.core.ask(move |engine| engine.facts_of(&wanted, clock::now())).await?;
+    let facts = api.core.peek(move |engine| engine.facts_of(&wanted, clock::now())).await?;
     let missing = |detail: String| Problem::new(StatusCode::NOT_FOUND, detail);
     let facts = facts.ok_or_else(|| missing(format!("there is no incident {id}")))?;
     let picture = (api.draw_chart)(facts).await;

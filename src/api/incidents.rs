@@ -88,7 +88,7 @@ pub(super) async fn list(
     let limit = filter.limit.unwrap_or(100).clamp(1, 1000);
     let page = api
         .core
-        .ask(move |engine| {
+        .peek(move |engine| {
             let mut matching: Vec<_> = engine
                 .incidents()
                 .filter(|incident| state.is_none_or(|state| incident.state == state))
@@ -191,7 +191,7 @@ async fn find(api: &Api, id: &str) -> Result<IncidentView, Problem> {
     let wanted = IncidentId::from(id);
     let found = api
         .core
-        .ask(move |engine| engine.incident(&wanted).map(|it| IncidentView::new(engine, it, true)))
+        .peek(move |engine| engine.incident(&wanted).map(|it| IncidentView::new(engine, it, true)))
         .await?;
     found.ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, format!("there is no incident {id}")))
 }

@@ -42,7 +42,7 @@ pub(super) async fn overview(State(api): State<Api>) -> Result<Html<String>, Pro
         api.reload.lock().ok().filter(|status| !status.taken).map(|status| status.diagnostics.to_string());
     let page = api
         .core
-        .ask(move |engine| {
+        .peek(move |engine| {
             let mut incidents: Vec<_> = engine.incidents().collect();
             incidents.sort_by_key(|it| {
                 (!it.state.is_active(), std::cmp::Reverse(it.severity), std::cmp::Reverse(it.opened_at))
@@ -84,7 +84,7 @@ pub(super) async fn incident(
     let wanted = IncidentId::from(id.as_str());
     let found = api
         .core
-        .ask(move |engine| {
+        .peek(move |engine| {
             let view = IncidentView::new(engine, engine.incident(&wanted)?, true);
             Some(IncidentPage { view, chart: chart_of(engine, &wanted) })
         })

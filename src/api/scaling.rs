@@ -39,7 +39,7 @@ type Place = (String, String, String);
 pub(super) async fn targets(State(api): State<Api>) -> Result<Json<Page<TargetView>>, Problem> {
     let items = api
         .core
-        .ask(|engine| {
+        .peek(|engine| {
             let targets = engine.plan().rules.policy.iter().flat_map(|policy| &policy.targets);
             targets.map(|target| TargetView::new(engine, target)).collect()
         })

@@ -116,7 +116,7 @@ pub(super) async fn list(
     };
     let items = api
         .core
-        .ask(move |engine| {
+        .peek(move |engine| {
             let now = clock::now();
             let mut found: Vec<&Silence> =
                 engine.silences().filter(|silence| states.contains(&silence.state(now))).collect();
@@ -184,7 +184,7 @@ async fn find(api: &Api, id: &str) -> Result<SilenceView, Problem> {
     let wanted = SilenceId::from(id);
     let found = api
         .core
-        .ask(move |engine| {
+        .peek(move |engine| {
             let silence = engine.silences().find(|silence| silence.id == wanted)?;
             Some(SilenceView::new(engine, silence, clock::now()))
         })

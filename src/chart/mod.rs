@@ -8,6 +8,7 @@
 mod canvas;
 mod font;
 mod marks;
+pub mod outlook;
 mod plot;
 mod scale;
 

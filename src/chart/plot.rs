@@ -47,13 +47,16 @@ struct Limit {
     dash: (f32, f32),
 }
 
-fn limits(chart: &Chart) -> Vec<Limit> {
+/// The words of a chart's thresholds: the warning's, the critical one's.
+type Words = [&'static str; 2];
+
+fn limits(chart: &Chart, [warning, critical]: Words) -> Vec<Limit> {
     let limit = |word: &str, value: Option<f64>, ink, dash| {
         let value = value.filter(|value| value.is_finite())?;
         Some(Limit { value, text: format!("{word} {}", chart.unit.show(value)), ink, dash })
     };
-    let warning = limit("warning", chart.warning, WARNING, (10.0, 8.0));
-    let critical = limit("critical", chart.critical, CRITICAL, (28.0, 8.0));
+    let warning = limit(warning, chart.warning, WARNING, (10.0, 8.0));
+    let critical = limit(critical, chart.critical, CRITICAL, (28.0, 8.0));
     warning.into_iter().chain(critical).collect()
 }
 
@@ -61,14 +64,20 @@ fn limits(chart: &Chart) -> Vec<Limit> {
 pub(super) struct Frame {
     left: f32,
     right: f32,
+    words: Words,
     values: ValueScale,
     pub(super) times: TimeScale,
 }
 
 impl Frame {
     fn of(chart: &Chart, canvas: &Canvas) -> Self {
-        let limits = limits(chart);
-        let shown = chart.points.iter().map(|point| point.value);
+        Self::with(chart, &[], ["warning", "critical"], canvas)
+    }
+
+    /// A frame in which more values have to find their place than the chart's own, with other words for its thresholds.
+    pub(super) fn with(chart: &Chart, more: &[f64], words: Words, canvas: &Canvas) -> Self {
+        let limits = limits(chart, words);
+        let shown = chart.points.iter().map(|point| point.value).chain(more.iter().copied());
         let values = ValueScale::of(shown.chain(limits.iter().map(|limit| limit.value)), chart.unit);
         let times = TimeScale::of(chart.from, chart.to);
         let widest = |widths: &mut dyn Iterator<Item = f32>| widths.fold(0.0, f32::max).min(WIDEST_LABEL);
@@ -76,19 +85,19 @@ impl Frame {
         let last = chart.last().map(|point| canvas.width(&chart.unit.show(point.value), LAST));
         let labels = widest(&mut limits.iter().map(|limit| canvas.width(&limit.text, LIMIT)).chain(last));
         // Half of the words under "now" stand to the right of the frame.
-        let labels = labels.max(canvas.width(&now(chart.to), NOW) / 2.0 - 16.0);
-        Self { left: MARGIN + ticks + 16.0, right: width() - MARGIN - labels - 20.0, values, times }
+        let labels = labels.max(canvas.width(&edge(times.from, times.to), NOW) / 2.0 - 16.0);
+        Self { left: MARGIN + ticks + 16.0, right: width() - MARGIN - labels - 20.0, words, values, times }
     }
 
     pub(super) fn x(&self, at: Timestamp) -> f32 {
         self.left + (self.right - self.left) * narrow(self.times.share(at))
     }
 
-    fn y(&self, value: f64) -> f32 {
+    pub(super) fn y(&self, value: f64) -> f32 {
         BOTTOM - (BOTTOM - TOP) * narrow(self.values.share(value))
     }
 
-    fn axes(&self, chart: &Chart, canvas: &mut Canvas) {
+    pub(super) fn axes(&self, chart: &Chart, canvas: &mut Canvas) {
         let mut shown = String::new();
         for tick in &self.values.ticks {
             let y = self.y(*tick);
@@ -100,7 +109,7 @@ impl Frame {
             }
             shown = text;
         }
-        let now = now(self.times.to);
+        let now = edge(self.times.from, self.times.to);
         let reserved = self.right - canvas.width(&now, NOW) / 2.0 - 16.0;
         let form =
             if self.times.to.duration_since(self.times.from).as_hours() > 24 { "%m-%d" } else { "%H:%M" };
@@ -121,7 +130,7 @@ impl Frame {
     }
 
     /// The values, in pieces between the gaps, over what lies beyond each threshold.
-    fn values(&self, chart: &Chart, canvas: &mut Canvas) {
+    pub(super) fn values(&self, chart: &Chart, canvas: &mut Canvas) {
         let pieces: Vec<Vec<(f32, f32)>> = chart
             .points
             .split(|point| point.value.is_nan())
@@ -130,7 +139,7 @@ impl Frame {
             .collect();
         for piece in &pieces {
             shade(piece, BOTTOM, VALUES.thin(20), canvas);
-            for limit in limits(chart) {
+            for limit in limits(chart, self.words) {
                 let edge = self.y(limit.value);
                 let beyond: Vec<(f32, f32)> = piece
                     .iter()
@@ -152,9 +161,9 @@ impl Frame {
     }
 
     /// The thresholds and the last value, each with its words to the right of the frame.
-    fn limits(&self, chart: &Chart, canvas: &mut Canvas) {
+    pub(super) fn limits(&self, chart: &Chart, canvas: &mut Canvas) {
         let mut labels = Vec::new();
-        for limit in limits(chart) {
+        for limit in limits(chart, self.words) {
             let y = self.y(limit.value);
             let line = Line { ink: limit.ink, width: 4.0, dash: Some(limit.dash) };
             canvas.line(&[(self.left, y), (self.right, y)], line);
@@ -176,7 +185,7 @@ impl Frame {
 }
 
 /// The picture's edge and its title.
-fn title(chart: &Chart, canvas: &mut Canvas) {
+pub(super) fn title(chart: &Chart, canvas: &mut Canvas) {
     for (from, to) in
         [((1.0, 1.0), (width() - 1.0, 1.0)), ((1.0, height() - 1.0), (width() - 1.0, height() - 1.0))]
     {
@@ -218,8 +227,12 @@ fn apart(wanted: &[(f32, f32)], top: f32, bottom: f32) -> Vec<f32> {
     placed
 }
 
-fn now(at: Timestamp) -> String {
-    format!("now {} UTC", at.strftime("%H:%M"))
+/// What stands under the right edge: now, or the date where weeks are shown, which end somewhere ahead.
+fn edge(from: Timestamp, to: Timestamp) -> String {
+    if to.duration_since(from).as_hours() > 7 * 24 {
+        return to.strftime("%Y-%m-%d").to_string();
+    }
+    format!("now {} UTC", to.strftime("%H:%M"))
 }
 
 pub(super) fn one_line(text: &str) -> String {

@@ -130,11 +130,12 @@ async fn fetch(url: reqwest::Url, token: Option<String>) -> Result<Value, AskErr
         }
         AskError::NoAnswer { url: shown.clone(), why }
     };
-    let client = reqwest::Client::builder()
-        .timeout(PATIENCE)
-        .redirect(reqwest::redirect::Policy::none())
-        .build()
-        .map_err(|error| failed(&error))?;
+    let mut client = reqwest::Client::builder().timeout(PATIENCE).redirect(reqwest::redirect::Policy::none());
+    if is_loopback(&url) {
+        // A proxy that the environment names has a loopback of its own.
+        client = client.no_proxy();
+    }
+    let client = client.build().map_err(|error| failed(&error))?;
     let mut request = client.get(url);
     if let Some(token) = token {
         request = request.bearer_auth(token);
@@ -163,9 +164,22 @@ async fn fetch(url: reqwest::Url, token: Option<String>) -> Result<Value, AskErr
     Ok(value)
 }
 
+fn is_loopback(url: &reqwest::Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let ip = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn loopback_is_asked_without_a_proxy() {
+        let is = |url: &str| is_loopback(&reqwest::Url::parse(url).unwrap());
+        assert!(is("http://localhost:9095") && is("http://127.0.0.1:1") && is("http://[::1]:1"));
+        assert!(!is("http://10.0.0.7:9095") && !is("https://localhost.example.org"));
+    }
 
     #[test]
     fn a_daemon_that_listens_everywhere_is_asked_on_loopback() {

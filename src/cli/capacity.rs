@@ -2,6 +2,7 @@
 //! nothing.
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::Value;
@@ -10,6 +11,7 @@ use crate::domain::quantity::Unit;
 
 use super::ask::AskArgs;
 use super::check::Output;
+use super::plot::plot;
 use super::table::table;
 
 /// What `runbookd capacity` is told.
@@ -21,12 +23,17 @@ pub struct CapacityArgs {
     /// How the answer is written.
     #[arg(long, value_enum, default_value_t)]
     pub output: Output,
+    /// Draw the tenants of the first model, their forecast and how many fit, as a PNG.
+    #[arg(long, value_name = "FILE.png")]
+    pub plot: Option<PathBuf>,
 }
 
-/// Asks and prints. The answer is the exit code: 0 fine, 1 where more tenants are there than fit, 3 where the daemon
+/// Asks and prints. The answer is the exit code: 0 fine, 1 where more tenants are there than fit or
+/// there is nothing to plot, 3 where the daemon
 /// could not be asked.
 pub fn run(args: &CapacityArgs, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
-    let answer = match args.ask.get(&["capacity"], &[]) {
+    let query: &[(&str, &str)] = if args.plot.is_some() { &[("series", "true")] } else { &[] };
+    let answer = match args.ask.get(&["capacity"], query) {
         Ok(answer) => answer,
         Err(why) => {
             // Nobody reads where nothing can be written.
@@ -34,6 +41,10 @@ pub fn run(args: &CapacityArgs, out: &mut dyn Write, err: &mut dyn Write) -> u8 
             return 3;
         }
     };
+    let plotted = args.plot.as_ref().map_or(Ok(()), |file| plot(&answer, file));
+    if let Err(why) = &plotted {
+        let _ = writeln!(err, "{why}");
+    }
     let written = match args.output {
         Output::Human => human(&answer, out),
         Output::Json => serde_json::to_writer_pretty(&mut *out, &answer)
@@ -43,7 +54,7 @@ pub fn run(args: &CapacityArgs, out: &mut dyn Write, err: &mut dyn Write) -> u8 
     let is_over = items(&answer["items"]).any(|model| model["headroom"].as_f64().is_some_and(|it| it < 0.0));
     match written {
         Err(_) => 3,
-        Ok(()) => u8::from(is_over),
+        Ok(()) => u8::from(is_over || plotted.is_err()),
     }
 }
 
@@ -142,10 +153,10 @@ fn growth_line(forecast: &Value) -> String {
     let a_week = |key: &str| a_day[key].as_f64().map_or_else(|| "?".into(), |it| Unit::Count.show(it * 7.0));
     let days = forecast["history_days"].as_f64().map_or_else(|| "?".into(), |it| Unit::Count.show(it));
     let held_out = &forecast["held_out"];
-    let mape = held_out["mape"].as_f64().map_or_else(|| "?".into(), |it| Unit::Ratio.show(it));
-    let mase = held_out["mase"].as_f64().map_or_else(String::new, |it| format!(", MASE {it:.2}"));
+    let off = held_out["mape"].as_f64().map_or_else(|| "?".into(), |it| Unit::Ratio.show(it));
+    let against = held_out["mase"].as_f64().map_or_else(String::new, |it| format!(", MASE {it:.2}"));
     format!(
-        "{} a week ({} … {}), by {days} days; on the held-out fifth it was {mape} off{mase}",
+        "{} a week ({} … {}), by {days} days; on the held-out fifth it was {off} off{against}",
         a_week("value"),
         a_week("low"),
         a_week("high"),

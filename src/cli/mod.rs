@@ -5,6 +5,7 @@
 pub mod ask;
 pub mod capacity;
 pub mod check;
+mod plot;
 mod run;
 mod table;
 pub mod tenant;

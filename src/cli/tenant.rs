@@ -83,7 +83,8 @@ fn one(tenant: &Value, out: &mut dyn Write) -> io::Result<()> {
             [mark.to_owned(), text(&check["words"]), text(&check["detail"])]
         })
         .collect();
-    table(&[text(&tenant["tenant"]), "CHECK".into(), "FOUND".into()], &checks, out)?;
+    writeln!(out, "{}", text(&tenant["tenant"]))?;
+    table(&[String::new(), "CHECK".into(), "FOUND".into()], &checks, out)?;
     let takes: Vec<String> = items(&tenant["takes"])
         .map(|it| format!("{} {}", amount(&it["unit"], &it["amount"]), text(&it["resource"])))
         .collect();

@@ -38,6 +38,7 @@ pub(super) struct Committer {
     jobs: Sender<Job>,
     answers: Receiver<Answer>,
     is_busy: bool,
+    is_gone: bool,
     thread: JoinHandle<()>,
 }
 
@@ -67,7 +68,7 @@ impl Committer {
             }
         };
         let thread = std::thread::Builder::new().name("store".into()).spawn(work)?;
-        Ok(Self { jobs, answers, is_busy: false, thread })
+        Ok(Self { jobs, answers, is_busy: false, is_gone: false, thread })
     }
 
     /// Whether a job was given that is not answered yet; another one must not be given then.
@@ -75,12 +76,16 @@ impl Committer {
         self.is_busy
     }
 
-    /// Gives a job and waits for its answer, for a while.
-    pub(super) fn commit(&mut self, job: Job) -> Option<Answer> {
+    /// Whether the thread has ended, so that nothing will be answered any more.
+    pub(super) fn is_gone(&self) -> bool {
+        self.is_gone
+    }
+
+    /// Gives a job.
+    pub(super) fn give(&mut self, job: Job) {
         // A thread that is gone answers nothing, which is seen below.
         let _ = self.jobs.send(job);
         self.is_busy = true;
-        self.answer(PATIENCE)
     }
 
     /// The answer to the job that was given, once it is there.
@@ -90,7 +95,11 @@ impl Committer {
                 self.is_busy = false;
                 Some(answer)
             }
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => {
+                self.is_gone = true;
+                None
+            }
         }
     }
 

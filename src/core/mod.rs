@@ -7,7 +7,7 @@ pub mod clock;
 mod committer;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, info, warn};
@@ -32,6 +32,9 @@ const BATCH: usize = 256;
 /// How many inputs may wait before those who observe are slowed down.
 const WAITING: usize = 4096;
 
+/// How often whoever only looks is answered while a commit is waited for: a long commit keeps nobody from seeing.
+const PEEK_EVERY: Duration = Duration::from_millis(5);
+
 type Question = Box<dyn FnOnce(&Engine) + Send>;
 
 enum Input {
@@ -39,12 +42,15 @@ enum Input {
     /// The same, from somebody who waits for the commit.
     Confirm(Box<Event>, oneshot::Sender<bool>),
     Ask(Question),
+    /// Somebody peeks: nothing to take, only a reason to wake up.
+    Peek,
 }
 
 /// The way to the core, cheap to clone. The core stops when the last one is gone.
 #[derive(Clone)]
 pub struct Core {
     inputs: mpsc::Sender<Input>,
+    peeks: mpsc::UnboundedSender<Question>,
 }
 
 /// A core that was started.
@@ -77,6 +83,7 @@ impl Core {
     ) -> std::io::Result<Started> {
         let (inputs, waiting) = mpsc::channel(WAITING);
         let (effects, out) = mpsc::unbounded_channel();
+        let (peeks, peeking) = mpsc::unbounded_channel();
         let (wake, wakes) = watch::channel(None);
         let (findings, is_tight) = (store.take_findings(), store.is_tight());
         let mut worker = Worker {
@@ -84,6 +91,7 @@ impl Core {
             committer: Committer::start(store)?,
             metrics,
             effects,
+            peeking,
             wake,
             failing: false,
             is_tight: false,
@@ -93,7 +101,7 @@ impl Core {
         worker.hear(&findings, is_tight);
         let thread =
             std::thread::Builder::new().name("core".into()).spawn(move || worker.run(resumed, waiting))?;
-        Ok(Started { core: Self { inputs }, effects: out, wakes, thread })
+        Ok(Started { core: Self { inputs, peeks }, effects: out, wakes, thread })
     }
 
     /// Waits until the core has ended, which it does by itself only when something in it failed.
@@ -127,6 +135,23 @@ impl Core {
         self.inputs.send(Input::Ask(question)).await.map_err(|_| Stopped)?;
         answer.await.map_err(|_| Stopped)
     }
+
+    /// Looks at the engine at once, whatever waits: what is seen may not be on record yet, and what was handed in just
+    /// before may not be in it. For whoever only shows.
+    pub async fn peek<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Engine) -> T + Send + 'static,
+    ) -> Result<T, Stopped> {
+        let (reply, answer) = oneshot::channel();
+        let question: Question = Box::new(move |engine| {
+            // Whoever asked may have gone away meanwhile.
+            let _ = reply.send(question(engine));
+        });
+        self.peeks.send(question).map_err(|_| Stopped)?;
+        // Where no more inputs fit the core is awake.
+        let _ = self.inputs.try_send(Input::Peek);
+        answer.await.map_err(|_| Stopped)
+    }
 }
 
 struct Worker {
@@ -134,6 +159,7 @@ struct Worker {
     committer: Committer,
     metrics: Arc<Metrics>,
     effects: mpsc::UnboundedSender<Effect>,
+    peeking: mpsc::UnboundedReceiver<Question>,
     wake: watch::Sender<Option<Timestamp>>,
     /// Whether the store fails.
     failing: bool,
@@ -155,6 +181,7 @@ impl Worker {
         // A restore decides too: the plan may have changed while nothing ran.
         self.settle(resumed);
         while let Some(first) = waiting.blocking_recv() {
+            self.answer_peeks();
             let mut effects = Vec::new();
             let mut questions = Vec::new();
             let mut confirmations = Vec::new();
@@ -173,6 +200,7 @@ impl Worker {
                         // A question is answered from committed state, so it ends the batch.
                         break;
                     }
+                    Input::Peek => {}
                 }
                 if taken < BATCH {
                     next = waiting.try_recv().ok();
@@ -189,6 +217,27 @@ impl Worker {
         }
         self.settle(Vec::new());
         self.committer.close();
+    }
+
+    fn answer_peeks(&mut self) {
+        while let Ok(question) = self.peeking.try_recv() {
+            question(&self.engine);
+        }
+    }
+
+    /// Gives a job and waits for its answer, for a while. Whoever only looks does not wait with it.
+    fn wait_for(&mut self, job: Job) -> Option<Answer> {
+        let began = Instant::now();
+        self.committer.give(job);
+        loop {
+            if let Some(answer) = self.committer.answer(PEEK_EVERY) {
+                return Some(answer);
+            }
+            if self.committer.is_gone() || began.elapsed() >= PATIENCE {
+                return None;
+            }
+            self.answer_peeks();
+        }
     }
 
     /// Commits what was decided and hands out what is to be done. What the commit says about the store may be a
@@ -265,10 +314,10 @@ impl Worker {
         if is_all_on_record && !self.failing {
             return true;
         }
-        let mut answer = self.committer.commit(Job::Changes(changes));
+        let mut answer = self.wait_for(Job::Changes(changes));
         if let Some(Answer { outcome: Err(StoreError::Behind), findings, is_tight, .. }) = &answer {
             self.hear(findings, *is_tight);
-            answer = self.committer.commit(Job::Everything(self.engine.everything()));
+            answer = self.wait_for(Job::Everything(self.engine.everything()));
         }
         if let Some(answer) = answer {
             return self.take_answer(answer) || is_all_on_record;

@@ -119,6 +119,7 @@ impl Engine {
         let facts = Facts { pages: told.pages, opened_revision: told.first, ..facts };
         self.post(Notice {
             recipients: told.recipients.clone(),
+            possibly_sent: digest.possibly_sent || told.heard == Heard::Perhaps,
             ..Notice::new(digest.channel.clone(), revision, event, facts, digest.created_at)
         });
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::domain::Timestamp;
 use crate::domain::alert::Alert;
+use crate::domain::backup::{BackupConfiguration, BackupSchedule};
 use crate::domain::capacity::growth::TENANT;
 use crate::domain::capacity::{DEFAULT_MODEL, Resource};
 use crate::domain::labels::Labels;
@@ -67,7 +68,9 @@ impl Engine {
             watched_by: watched_by.into_iter().collect(),
             backup_age: backups.get(id).copied(),
             backups_by_tenant: !backups.is_empty(),
-            backup_within: configuration.and_then(|it| it.slowest()).map(|slowest| slowest.late_after()),
+            backup_within: configuration
+                .and_then(BackupConfiguration::slowest)
+                .map(BackupSchedule::late_after),
             backup_alerts: about_all.count(),
             headroom: seen.and_then(|seen| seen.assessment.binding().and_then(|(_, room)| room.headroom)),
         }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use kube::core::ApiResource;
 use kube::{Client, Config};
 use reqwest::header::{HeaderValue, USER_AGENT};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::failure::{Call, classify};
@@ -18,6 +19,10 @@ use crate::domain::scaling::{ClusterFailure, FIELD_MANAGER};
 
 /// How long one call may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How many calls may be under way at once. A thousand targets may want a step in the same second, and the API server
+/// shares its time fairly between those that ask: many at once gain nothing and cost connections.
+const AT_ONCE: usize = 64;
 
 /// How long it is believed that the cluster has no in-place resize: clusters are upgraded, not downgraded.
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(600);
@@ -41,6 +46,7 @@ pub struct Cluster {
     known: Arc<Mutex<Known>>,
     /// Held by who asks what the server offers: a thousand looks at once ask it once.
     discovering: Arc<tokio::sync::Mutex<()>>,
+    turns: Arc<Semaphore>,
     pub(super) sight: Arc<Sight>,
 }
 
@@ -70,13 +76,9 @@ impl Cluster {
         config.connect_timeout = Some(TIMEOUT / 2);
         config.headers.push((USER_AGENT, HeaderValue::from_static(FIELD_MANAGER)));
         let client = Client::try_from(config).map_err(ClusterError::Setup)?;
-        Ok(Self {
-            client,
-            timeout: TIMEOUT,
-            known: Arc::default(),
-            discovering: Arc::default(),
-            sight: Arc::default(),
-        })
+        let turns = Arc::new(Semaphore::new(AT_ONCE));
+        let (known, discovering, sight) = (Arc::default(), Arc::default(), Arc::default());
+        Ok(Self { client, timeout: TIMEOUT, known, discovering, turns, sight })
     }
 
     /// The same cluster with another limit for each call.
@@ -86,12 +88,14 @@ impl Cluster {
         self
     }
 
-    /// Makes a call once, within the time-out.
+    /// Makes a call once, within the time-out, when its turn has come.
     pub(super) async fn call<T>(
         &self,
         call: Call,
         answer: impl Future<Output = Result<T, kube::Error>>,
     ) -> Result<T, ClusterFailure> {
+        // Closed by nobody; an error would only mean that no turn is needed.
+        let _turn = self.turns.acquire().await;
         match tokio::time::timeout(self.timeout, answer).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => {

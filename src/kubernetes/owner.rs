@@ -198,3 +198,109 @@ pub(super) fn pause(meta: &ObjectMeta) -> Option<Pause> {
     let annotations = meta.annotations.as_ref()?;
     Pause::read(annotations.get(PAUSED)?, annotations.get(PAUSED_REASON).map(String::as_str))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::domain::scaling::Tracker;
+
+    fn dynamic(value: Value) -> DynamicObject {
+        serde_json::from_value(value).unwrap()
+    }
+
+    fn meta(value: Value) -> ObjectMeta {
+        serde_json::from_value(value).unwrap()
+    }
+
+    #[test]
+    fn a_reference_names_the_same_workload_in_every_spelling() {
+        let web = Aim { group: "apps".into(), kind: "Deployment".into(), name: "web".into() };
+        for (version, kind) in [
+            (Some("apps/v1"), Some("Deployment")),
+            (Some("apps/v1beta2"), Some("Deployment")),
+            (None, None),
+            (None, Some("Deployment")),
+            (Some(""), Some("")),
+        ] {
+            assert_eq!(Aim::new(version, kind, "web"), web, "{version:?} {kind:?}");
+        }
+        let rollout = Aim::new(Some("argoproj.io/v1alpha1"), Some("Rollout"), "web");
+        assert_eq!((rollout.group.as_str(), rollout.kind.as_str()), ("argoproj.io", "Rollout"));
+        assert_ne!(Aim::new(Some("v1"), Some("ReplicationController"), "web").group, "apps");
+    }
+
+    #[test]
+    fn autoscalers_that_act_are_read_and_others_are_not() {
+        let keda = |spec| scaled_object(&dynamic(json!({"metadata": {"name": "web"}, "spec": spec})));
+        let read = keda(json!({"scaleTargetRef": {"name": "web"}, "minReplicaCount": 2}));
+        assert_eq!(read[0].1.replicas, Some((2, 100)), "KEDA's own most where none is said");
+        assert_eq!(keda(json!({})), []);
+        let vertical = |mode| {
+            let spec = json!({"targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"},
+                              "updatePolicy": {"updateMode": mode}});
+            vertical_autoscaler(&dynamic(json!({"metadata": {"name": "web"}, "spec": spec}))).len()
+        };
+        let acts = [json!("Auto"), json!("Initial"), json!("InPlaceOrRecreate"), Value::Null].map(vertical);
+        assert_eq!((acts, vertical(json!("Off"))), ([1; 4], 0));
+    }
+
+    #[test]
+    fn the_last_writer_of_the_number_is_found_and_one_who_applied_it_goes_before() {
+        let entry = |manager: &str, operation: &str, subresource: &str, at: &str, fields: Value| {
+            json!({"manager": manager, "operation": operation, "subresource": subresource, "time": at,
+                   "fieldsV1": fields})
+        };
+        let number = || json!({"f:spec": {"f:replicas": {}}});
+        let early = entry("helm", "Update", "", "2026-01-01T00:00:00Z", number());
+        let late = entry("kubectl", "Update", "scale", "2026-01-02T00:00:00Z", number());
+        let other = entry("argocd", "Apply", "", "2026-01-03T00:00:00Z", json!({"f:spec": {"f:paused": {}}}));
+        let applied = entry("flux", "Apply", "", "2025-01-01T00:00:00Z", number());
+        let ours = entry("runbookd", "Update", "scale", "2026-01-04T00:00:00Z", number());
+        let of = |entries: &[&Value]| {
+            let read = of_replicas(&meta(json!({"managedFields": entries})));
+            read.map(|owner| (owner.manager.to_string(), owner.subresource.map(|name| name.to_string())))
+        };
+        assert_eq!(of(&[&other]), None);
+        assert_eq!(of(&[&late, &early]), Some(("kubectl".into(), Some("scale".into()))));
+        assert_eq!(of(&[&late, &early, &ours]).unwrap().0, "runbookd");
+        assert_eq!(of(&[&late, &applied, &ours]).unwrap().0, "flux");
+        let sizes = json!({"f:spec": {"f:template": {"f:spec": {"f:containers":
+            {"k:{\"name\":\"app\"}": {"f:resources": {"f:limits": {}}}}}}}});
+        let template = entry("argocd", "Apply", "", "2026-01-01T00:00:00Z", sizes);
+        let read = of_resources(&meta(json!({"managedFields": [early, template]})));
+        assert_eq!(read.map(|owner| owner.manager.to_string()).as_deref(), Some("argocd"));
+    }
+
+    #[test]
+    fn marks_of_tools_pauses_and_applied_numbers_are_read() {
+        let by = |value| tracking(&meta(value)).map(|tracking| tracking.by);
+        assert_eq!(
+            by(json!({"annotations": {"argocd.argoproj.io/tracking-id": "a"}})),
+            Some(Tracker::ArgoCd)
+        );
+        assert_eq!(by(json!({"labels": {"kustomize.toolkit.fluxcd.io/name": "a"}})), Some(Tracker::Flux));
+        assert_eq!(by(json!({"annotations": {"meta.helm.sh/release-name": "a"}})), Some(Tracker::Helm));
+        assert_eq!(by(json!({"labels": {"app.kubernetes.io/instance": "a"}})), None);
+        let applied = |text: &str| {
+            states_replicas(&meta(
+                json!({"annotations": {"kubectl.kubernetes.io/last-applied-configuration": text}}),
+            ))
+        };
+        assert!(applied(r#"{"spec": {"replicas": 2}}"#));
+        assert!(!applied(r#"{"spec": {}}"#) && !applied("nonsense"));
+        let paused = |text: &str| {
+            pause(&meta(
+                json!({"annotations": {"runbookd.io/paused": text, "runbookd.io/paused-reason": "sale"}}),
+            ))
+        };
+        assert_eq!(paused("false"), None);
+        assert_eq!(paused("yes").and_then(|pause| pause.until), None);
+        let pause = paused("2026-12-01T08:00:00Z").unwrap();
+        let until = pause.until.unwrap();
+        assert!(pause.holds(until - std::time::Duration::from_secs(1)) && !pause.holds(until));
+        assert_eq!(pause.reason.as_deref(), Some("sale"));
+        assert!(paused("tomorrow").unwrap().holds(until), "a slip of the pen pauses without end");
+    }
+}

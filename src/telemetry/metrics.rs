@@ -93,6 +93,22 @@ pub struct DiagnosisLabels {
     pub outcome: &'static str,
 }
 
+/// A capacity model.
+#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct ModelLabels {
+    /// The model's name.
+    pub model: String,
+}
+
+/// A resource of a capacity model.
+#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct ResourceLabels {
+    /// The model's name.
+    pub model: String,
+    /// The resource's name.
+    pub resource: String,
+}
+
 /// Why something did not happen.
 #[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct ReasonLabels {
@@ -148,6 +164,14 @@ pub struct Metrics {
     pub store_findings: Family<FindingLabels, Counter>,
     /// Whether nothing can be evaluated.
     pub blind: Gauge,
+    /// How many tenants a model has, where they are counted.
+    pub capacity_tenants: Family<ModelLabels, Gauge<f64, AtomicU64>>,
+    /// How many tenants more fit a resource, where that is known.
+    pub capacity_headroom: Family<ResourceLabels, Gauge<f64, AtomicU64>>,
+    /// When a resource is expected to run out, in seconds since the epoch, where that is within the horizon.
+    pub capacity_runs_out: Family<ResourceLabels, Gauge<f64, AtomicU64>>,
+    /// The error of a model's forecast on its held-out tail, as a share.
+    pub capacity_forecast_error: Family<ModelLabels, Gauge<f64, AtomicU64>>,
 }
 
 impl Default for Metrics {
@@ -178,6 +202,10 @@ impl Default for Metrics {
             store_failing: Gauge::default(),
             store_findings: Family::default(),
             blind: Gauge::default(),
+            capacity_tenants: Family::default(),
+            capacity_headroom: Family::default(),
+            capacity_runs_out: Family::default(),
+            capacity_forecast_error: Family::default(),
             registry: Registry::default(),
         };
         let m = &metrics;
@@ -224,6 +252,17 @@ impl Default for Metrics {
         let help = "What the store noticed about itself";
         r.register("store_findings", help, m.store_findings.clone());
         r.register("blind", "Whether nothing can be evaluated", m.blind.clone());
+        r.register("capacity_tenants", "Tenants of a model", m.capacity_tenants.clone());
+        r.register(
+            "capacity_headroom_tenants",
+            "Tenants that fit a resource beside those there are",
+            m.capacity_headroom.clone(),
+        );
+        let help = "When a resource is expected to run out";
+        let gauge = m.capacity_runs_out.clone();
+        r.register_with_unit("capacity_runs_out_timestamp", help, Unit::Seconds, gauge);
+        let help = "Mean error of a forecast of tenants on what it had not seen";
+        r.register("capacity_forecast_error_ratio", help, m.capacity_forecast_error.clone());
         Self { registry, ..metrics }
     }
 }

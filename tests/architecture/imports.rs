@@ -50,6 +50,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "core",
             "api",
             "daemon",
+            "chart",
         ],
     ),
     ("lib", &[]),

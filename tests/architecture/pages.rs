@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use regex::Regex;
 use runbookd::telemetry::metrics::{
-    AlertLabels, CallbackLabels, ChannelLabels, DiagnosisLabels, FindingLabels, Metrics, NoticeLabels,
-    OutcomeLabels, ReasonLabels, ScalingLabels, StateLabels,
+    AlertLabels, CallbackLabels, ChannelLabels, DiagnosisLabels, FindingLabels, Metrics, ModelLabels,
+    NoticeLabels, OutcomeLabels, ReasonLabels, ResourceLabels, ScalingLabels, StateLabels,
 };
 
 use crate::tree::{files, none, root, rust_files, text};
@@ -38,6 +38,12 @@ fn exported() -> Names {
     metrics.store_commits.get_or_create(&OutcomeLabels { outcome: "committed" }).inc();
     metrics.store_findings.get_or_create(&FindingLabels { finding: "lost_tail" }).inc();
     let label = Regex::new(r#"([a-z_]+)=""#).unwrap();
+    let (model, resource) = (|| "platform".to_owned(), "cpu".to_owned());
+    metrics.capacity_tenants.get_or_create(&ModelLabels { model: model() }).set(1.0);
+    metrics.capacity_forecast_error.get_or_create(&ModelLabels { model: model() }).set(0.1);
+    let of_resource = ResourceLabels { model: model(), resource };
+    metrics.capacity_headroom.get_or_create(&of_resource).set(1.0);
+    metrics.capacity_runs_out.get_or_create(&of_resource).set(1.0);
     let mut names = Names::new();
     let encoded = metrics.encode().expect("metrics encode");
     for line in encoded.lines().filter(|line| !line.starts_with('#')) {

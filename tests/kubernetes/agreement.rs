@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use fastrand::Rng;
 use runbookd::domain::scaling::checks::before;
-use runbookd::domain::scaling::{Axis, Check, Limits, Size, WorkloadSnapshot};
+use runbookd::domain::scaling::{Axis, Check, ContainerSize, Limits, Size, VerticalMode, WorkloadSnapshot};
 use serde_json::{Map, Value, json};
 use world::kubernetes::{Kubernetes, Resize};
 
@@ -381,4 +381,80 @@ async fn what_quotas_and_limit_ranges_allow_is_what_the_admission_takes() {
         kubernetes.shutdown().await;
     }
     assert!(some > 5 && none > 5, "the namespaces drawn say something: {some} with room, {none} without");
+}
+
+fn plain_node(rng: &mut Rng, name: &str) -> Value {
+    let mut node = node(rng, name);
+    node["spec"] = json!({});
+    node["status"]["conditions"] = json!([{"type": "Ready", "status": "True"}]);
+    node
+}
+
+fn grown(containers: &[ContainerSize], ratio: f64) -> Vec<ContainerSize> {
+    let cores = |cores: f64| (cores * ratio * 1000.0).ceil() / 1000.0;
+    let bytes = |bytes: f64| (bytes * ratio / super::MI).ceil() * super::MI;
+    let one = |size: &ContainerSize| ContainerSize {
+        name: size.name.clone(),
+        cpu_request: size.cpu_request.map(cores),
+        cpu_limit: size.cpu_limit.map(cores),
+        memory_request: size.memory_request.map(bytes),
+        memory_limit: size.memory_limit.map(bytes),
+    };
+    containers.iter().map(one).collect()
+}
+
+#[tokio::test]
+async fn what_fits_in_place_is_what_the_nodes_carry_out() {
+    world::install_crypto();
+    let (mut some, mut none) = (0, 0);
+    for seed in seeds() {
+        let mut rng = Rng::with_seed(seed);
+        let kubernetes = Kubernetes::start().await.unwrap();
+        for node in ["node-1", "node-2"] {
+            kubernetes.delete("Node", "", node);
+        }
+        for n in 0..rng.u32(1..=3) {
+            kubernetes.apply(plain_node(&mut rng, &format!("n{n}"))).unwrap();
+        }
+        let mut spec = pod_spec(&mut rng);
+        // What is said for the pod as a whole is not changed by its containers' sizes.
+        spec["resources"] = Value::Null;
+        kubernetes.apply(workload(0, &spec)).unwrap();
+        let room = allowed(&look(&kubernetes).await, 4, &[Check::Room]);
+        kubernetes.apply(workload(room, &spec)).unwrap();
+        let are_up = |k: &Kubernetes| {
+            let size = k.workload("shop", "web").unwrap();
+            size.pods.len() == room as usize && size.pods.iter().all(|pod| pod.ready)
+        };
+        kubernetes.until(SOON, are_up).await.unwrap();
+
+        let seen = look(&kubernetes).await;
+        let Some(pod) = seen.pods.first() else { continue };
+        let to = grown(&pod.containers, f64::from(rng.u32(5..=12)) / 4.0);
+        if to == pod.containers {
+            continue;
+        }
+        let (from, to) = (Size::Resources(pod.containers.clone()), Size::Resources(to));
+        let checks = before(&seen, Axis::Vertical, &from, &to, &Limits::default());
+        let fits = !checks.refused.iter().any(|refusal| refusal.check == Check::Room);
+        connect(&kubernetes).write(&super::action(&seen, to, VerticalMode::InPlace)).await.unwrap();
+        let has_condition = |pod: &Value, condition: &str| {
+            let mut told = pod["status"]["conditions"].as_array().into_iter().flatten();
+            told.any(|it| it["type"] == condition)
+        };
+        let is_settled = |pod: &Value| {
+            let told = pod["status"]["containerStatuses"].as_array().into_iter().flatten();
+            let wanted = pod["spec"]["containers"].as_array().into_iter().flatten();
+            let is_done = told.zip(wanted).all(|(told, wanted)| told["resources"] == wanted["resources"]);
+            is_done || has_condition(pod, "PodResizePending")
+        };
+        kubernetes.until(SOON, |k| pods(k, room).iter().all(is_settled)).await.unwrap();
+        let pending =
+            pods(&kubernetes, room).iter().filter(|pod| has_condition(pod, "PodResizePending")).count();
+        let told = told(&kubernetes, &["Node", "Pod"]);
+        assert_eq!(pending == 0, fits, "seed {seed}: {:?} {told}", checks.refused);
+        *(if fits { &mut some } else { &mut none }) += 1;
+        kubernetes.shutdown().await;
+    }
+    assert!(some > 5 && none > 5, "the sizes drawn say something: {some} with room, {none} without");
 }

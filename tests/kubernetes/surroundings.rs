@@ -11,7 +11,7 @@ use runbookd::domain::scaling::{
 use runbookd::kubernetes::{Cluster, Line};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
-use world::kubernetes::{Fault, FaultRule, Kubernetes};
+use world::kubernetes::{Fault, FaultRule, Kind, Kubernetes};
 
 use super::{SOON, checkout, connect, deployment, patches, replicas, shop, target, wanted_replicas};
 
@@ -301,4 +301,55 @@ async fn a_thousand_targets_are_looked_at_with_one_list_and_one_watch() {
     let calls: Vec<_> = calls.iter().map(|call| format!("{} {}", call.verb, call.path)).collect();
     assert!(calls.len() < 40, "{} calls for 3000 looks: {:?}", calls.len(), &calls[..40]);
     assert_eq!(w.asked("get", "deployments"), 0);
+}
+
+const fn autoscaler(
+    group: &'static str,
+    version: &'static str,
+    kind: &'static str,
+    plural: &'static str,
+) -> Kind {
+    Kind { group, version, kind, plural, short_names: &[], namespaced: true, scalable: false }
+}
+
+#[tokio::test]
+async fn autoscalers_of_installed_kinds_are_seen() {
+    let (kubernetes, cluster) = shop().await;
+    kubernetes.install(autoscaler("keda.sh", "v1alpha1", "ScaledObject", "scaledobjects"));
+    kubernetes.install(autoscaler(
+        "autoscaling.k8s.io",
+        "v1",
+        "VerticalPodAutoscaler",
+        "verticalpodautoscalers",
+    ));
+    let by_name = json!({"scaleTargetRef": {"name": "checkout"}});
+    kubernetes.apply(namespaced("ScaledObject", "keda.sh/v1alpha1", "events", &by_name)).unwrap();
+    let elsewhere = json!({"scaleTargetRef": {"name": "other"}});
+    kubernetes.apply(namespaced("ScaledObject", "keda.sh/v1alpha1", "elsewhere", &elsewhere)).unwrap();
+    let target = json!({"targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "checkout"}});
+    kubernetes.apply(namespaced("VerticalPodAutoscaler", "autoscaling.k8s.io/v1", "sizes", &target)).unwrap();
+    let watch = tokio::spawn(cluster.watch());
+    let w = Watched { kubernetes, cluster, watch };
+    let seen = w.look().await;
+    let names: Vec<_> = seen.surroundings.scalers.iter().map(|it| (it.kind.as_str(), &*it.name)).collect();
+    assert_eq!(names, [("ScaledObject", "events"), ("VerticalPodAutoscaler", "sizes")]);
+}
+
+#[tokio::test]
+async fn who_changed_the_number_back_is_known_by_name() {
+    let w = Watched::new().await;
+    let seen = w.look().await;
+    w.cluster.write(&replicas(&seen, 5)).await.unwrap();
+    let client = kube::Client::try_from(kube::Config::new(w.kubernetes.url().parse().unwrap())).unwrap();
+    let kind = kube::core::GroupVersionKind::gvk("apps", "v1", "Deployment");
+    let kind = kube::core::ApiResource::from_gvk_with_plural(&kind, "deployments");
+    let all = kube::Api::<kube::core::DynamicObject>::namespaced_with(client, "shop", &kind);
+    let params =
+        kube::api::PatchParams { field_manager: Some("argocd-controller".into()), ..Default::default() };
+    let patch = kube::api::Patch::Merge(json!({"spec": {"replicas": 3}}));
+    all.patch("checkout", &params, &patch).await.unwrap();
+    let seen = w.until(|seen| seen.replicas == 3).await;
+    let by = seen.surroundings.replicas_by.unwrap();
+    assert_eq!((&*by.manager, by.applied, by.subresource), ("argocd-controller", false, None));
+    assert!(by.at.is_some());
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Reader;
-use super::backup_rules;
+use super::backup_rules::{self, Watched};
 use super::metrics::Catalogue;
 use crate::config::diagnostic::Code;
 use crate::config::tree::{Entry, Node};
@@ -29,7 +29,9 @@ pub(super) fn read(reader: &Reader<'_>, node: &Node, catalogue: &Catalogue, set:
             .filter_map(|entry| Some((entry.key.clone(), walk.text(&entry.value)?.clone())))
             .collect(),
     };
-    backup_rules::add(reader, node.span, &configuration, incident_type, catalogue, set);
+    let places = schedules.iter().map(|entry| (entry.key.clone(), entry.key_span)).collect();
+    let watched = Watched { configuration: &configuration, places, block: node.span };
+    backup_rules::add(reader, &watched, incident_type, catalogue, set);
     set.backup_configuration = Some(configuration);
 }
 

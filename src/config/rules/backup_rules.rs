@@ -12,6 +12,7 @@
 //! | `backup/verification/missing` | a verification is not reported at all | critical |
 //! | `backup/unseen` | nothing is reported about any backup | warning |
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,32 +39,44 @@ const HOLD: Duration = Duration::from_secs(10 * 60);
 /// How long nothing at all may be reported.
 const UNSEEN: Duration = Duration::from_secs(30 * 60);
 
+/// What is watched, and where it stands.
+pub(super) struct Watched<'c> {
+    pub(super) configuration: &'c BackupConfiguration,
+    /// Where each schedule stands, by name.
+    pub(super) places: BTreeMap<Arc<str>, Span>,
+    /// Where the block stands.
+    pub(super) block: Span,
+}
+
 /// Adds the rules; a metric that neither the catalogue nor the program has is not watched.
 pub(super) fn add(
     reader: &Reader<'_>,
-    span: Span,
-    configuration: &BackupConfiguration,
+    watched: &Watched<'_>,
     incident_type: Option<IncidentTypeName>,
     catalogue: &Catalogue,
     set: &mut RuleSet,
 ) {
+    let configuration = watched.configuration;
+    let source = |place: Option<&Span>| reader.walk.source_of(*place.unwrap_or(&watched.block));
     let metric = |name: &str| catalogue.find_or_built_in(name).map(|metric| metric.query.clone());
     let Some(age) = metric("backup_age") else { return };
     let mut rules = Rules {
         interval: reader.settings.evaluation.interval.max(EVERY),
-        source: reader.walk.source_of(span),
+        source: source(None),
         incident_type: incident_type.unwrap_or_else(|| IncidentTypeName::from(DEFAULT_INCIDENT_TYPE)),
         set,
     };
     let oldest = metric("backup_oldest_age").zip(metric("backup_history"));
     for schedule in &configuration.schedules {
         let copies = Copies::of(configuration, schedule);
+        rules.source = source(watched.places.get(&schedule.name));
         rules.age(schedule, &copies.only(&age));
         rules.copies(schedule, &copies.missing(&age));
         if let Some((oldest, history)) = &oldest {
             rules.retention(schedule, &copies.only(oldest), &copies.kept(oldest, history, schedule));
         }
     }
+    rules.source = source(None);
     if let (Some(success), Some(verified)) = (metric("backup_verified"), metric("backup_verified_age")) {
         for name in &configuration.verification {
             rules.verification(name, configuration.slowest(), &success, &verified);
@@ -125,7 +138,7 @@ struct Rules<'s> {
 /// What one rule differs in from the others.
 struct Watch<'w> {
     id: String,
-    name: String,
+    name: Arc<str>,
     expr: &'w str,
     unit: Unit,
     condition: Condition,
@@ -139,7 +152,7 @@ impl Rules<'_> {
         let kind = &schedule.name;
         self.put(Watch {
             id: format!("backup/{kind}/age"),
-            name: format!("{kind}_age"),
+            name: "backup_age".into(),
             expr,
             unit: Unit::Seconds,
             condition: beyond(Direction::Above, schedule.late_after(), Some(schedule.missed_after())),
@@ -161,7 +174,7 @@ impl Rules<'_> {
         let kind = &schedule.name;
         self.put(Watch {
             id: format!("backup/{kind}/copies"),
-            name: format!("{kind}_copies_missing"),
+            name: "backup_copies_missing".into(),
             expr,
             unit: Unit::Count,
             condition: present(Severity::Critical, HOLD),
@@ -181,7 +194,7 @@ impl Rules<'_> {
         let critical = (schedule.retention / 2).min(least);
         self.put(Watch {
             id: format!("backup/{kind}/retention"),
-            name: format!("{kind}_retention"),
+            name: "oldest_backup_age".into(),
             expr: kept,
             unit: Unit::Seconds,
             condition: beyond(Direction::Below, least, Some(critical).filter(|it| *it < least)),
@@ -191,7 +204,7 @@ impl Rules<'_> {
         });
         self.put(Watch {
             id: format!("backup/{kind}/expired"),
-            name: format!("{kind}_expired"),
+            name: "expired_backup_age".into(),
             expr: oldest,
             unit: Unit::Seconds,
             condition: beyond(Direction::Above, schedule.gone_after(), None),
@@ -214,7 +227,7 @@ impl Rules<'_> {
         };
         self.put(Watch {
             id: format!("backup/verification/{name}"),
-            name: format!("{}_failed", name.replace(' ', "_")),
+            name: "verification_failed".into(),
             expr: &format!("(1 - ({})) > 0", only(success)),
             unit: Unit::Count,
             condition: present(Severity::Critical, Duration::ZERO),
@@ -225,7 +238,7 @@ impl Rules<'_> {
         let Some(slowest) = slowest else { return };
         self.put(Watch {
             id: format!("backup/verification/{name}/age"),
-            name: format!("{}_age", name.replace(' ', "_")),
+            name: "verification_age".into(),
             expr: &only(verified),
             unit: Unit::Seconds,
             condition: beyond(Direction::Above, slowest.late_after(), Some(slowest.missed_after())),
@@ -279,7 +292,7 @@ impl Rules<'_> {
         let id = RuleId::from(watch.id);
         let rule = Rule {
             id: id.clone(),
-            name: watch.name.into(),
+            name: watch.name,
             query: ask(&mut self.set.queries, &watch.expr.into(), self.interval),
             unit: watch.unit,
             condition: watch.condition,

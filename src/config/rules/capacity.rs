@@ -74,7 +74,7 @@ impl Models<'_, '_> {
         let walk = self.reader.walk;
         let tenants = match fields.get("tenants") {
             Some(node) => walk.text(node).cloned().and_then(|metric| {
-                self.catalogue.get(walk, &metric, node.span)?;
+                self.catalogue.get_or_built_in(walk, &metric, node.span)?;
                 Some(metric)
             }),
             None => Some(TENANTS.into()),
@@ -170,7 +170,7 @@ impl Models<'_, '_> {
     fn metric(&mut self, node: &Node, unit: Unit) -> Option<QueryId> {
         let walk = self.reader.walk;
         let name = walk.text(node)?;
-        let metric = self.catalogue.get(walk, name, node.span)?;
+        let metric = self.catalogue.get_or_built_in(walk, name, node.span)?;
         if metric.unit != unit {
             let (is, wanted) = (metric.unit.as_str(), unit.as_str());
             walk.error(
@@ -216,7 +216,7 @@ impl Models<'_, '_> {
         };
         let named = walk.list(node).iter().filter_map(|item| {
             let name = walk.text(item)?;
-            Some(question(name, self.catalogue.get(walk, name, item.span)?))
+            Some(question(name, self.catalogue.get_or_built_in(walk, name, item.span)?))
         });
         self.read.growth = named.collect();
     }

@@ -70,6 +70,14 @@ impl Catalogue {
         }
     }
 
+    /// What a name means that capacity is asked by, see [`Self::find_or_built_in`]; notes an unknown one.
+    pub(super) fn get_or_built_in(&self, walk: &Walk<'_>, name: &str, span: Span) -> Option<&Metric> {
+        match self.built_in.get(name) {
+            Some(known) if !self.metrics.contains_key(name) => Some(known),
+            _ => self.get(walk, name, span),
+        }
+    }
+
     /// Puts the tenants that fit where queries speak of them.
     pub(super) fn fit(&mut self, reader: &Reader<'_>, tenants: &str) {
         for Unfitted { name, query, unit } in std::mem::take(&mut self.unfitted) {

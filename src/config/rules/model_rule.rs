@@ -45,6 +45,8 @@ pub(super) fn add(
         Piece::Value,
         text(" as tenants grow"),
     ];
+    let words = "no room for more tenants then; `runbookd capacity` shows the date with its interval";
+    let impact = vec![text(words)];
     let id = RuleId::from(format!("capacity/{}", model.name));
     let warn = forecast.warn_within.as_secs_f64();
     let rule = Rule {
@@ -69,8 +71,8 @@ pub(super) fn add(
         response: None,
         group_by: GroupBy::Labels(vec!["model".into()]),
         labels: Labels::empty(),
-        summary: Some(SummaryTemplate(summary.clone())),
-        impact: None,
+        summary: Some(SummaryTemplate(summary)),
+        impact: Some(SummaryTemplate(impact)),
         runbook_url: None,
         mute_time_intervals: Vec::new(),
         active_time_intervals: Vec::new(),

@@ -123,11 +123,14 @@ fn hold_out(history: &History) -> Result<(Accuracy, (f64, f64)), Refusal> {
         }
     }
     errors.sort_by(f64::total_cmp);
-    let mae = absolute / count;
-    let mape = (!shares.is_empty()).then(|| shares.iter().sum::<f64>() / shares.len() as f64);
-    let naive = naive_error(&head, trend.period());
-    let mase = naive.filter(|naive| *naive > 0.0).map(|naive| mae / naive);
-    let accuracy = Accuracy { values: tail.len(), mae, mape, mase, covered: inside / count };
+    let naive = naive_error(&head, trend.period()).filter(|naive| *naive > 0.0);
+    let accuracy = Accuracy {
+        values: tail.len(),
+        mae: absolute / count,
+        mape: (!shares.is_empty()).then(|| shares.iter().sum::<f64>() / shares.len() as f64),
+        mase: naive.map(|naive| absolute / count / naive),
+        covered: inside / count,
+    };
     Ok((accuracy, (quantile(&errors, 0.1).min(0.0), quantile(&errors, 0.9).max(0.0))))
 }
 

@@ -27,6 +27,8 @@ pub enum NoForecast {
     Stale,
     /// Nothing is forecast here.
     NotCounted,
+    /// It is not known how much there is, so nothing runs out.
+    NoLimit,
 }
 
 impl NoForecast {
@@ -38,6 +40,7 @@ impl NoForecast {
             Self::Refused(refusal) => refusal.as_str(),
             Self::Stale => "stale",
             Self::NotCounted => "not_counted",
+            Self::NoLimit => "no_limit",
         }
     }
 }
@@ -50,6 +53,7 @@ impl fmt::Display for NoForecast {
             Self::Refused(refusal) => refusal.fmt(f),
             Self::Stale => f.pad("the newest value is more than two days old"),
             Self::NotCounted => f.pad("nothing counts it"),
+            Self::NoLimit => f.pad("it is not known how much there is"),
         }
     }
 }
@@ -85,10 +89,10 @@ pub struct Outlook {
 }
 
 /// The forecast that serves at `now`, or why there is none.
-pub fn serving<'f>(
-    known: Option<&'f Result<Forecast, NoForecast>>,
+pub fn serving(
+    known: Option<&Result<Forecast, NoForecast>>,
     now: Timestamp,
-) -> Result<&'f Forecast, NoForecast> {
+) -> Result<&Forecast, NoForecast> {
     match known {
         None => Err(NoForecast::NotAsked),
         Some(Err(why)) => Err(*why),
@@ -108,19 +112,17 @@ pub fn outlook(
     how: &Forecasting,
     now: Timestamp,
 ) -> Result<Outlook, NoForecast> {
-    let by_tenants = match (tenants, room.fits) {
-        (Ok(forecast), Some(fits)) => {
-            let is_out = room.headroom.is_some_and(|headroom| headroom < 0.0);
-            Some(look(Basis::Tenants, forecast, fits, is_out, how, now))
-        }
-        (Err(_), _) | (_, None) => None,
+    // That it has run out is seen, not forecast.
+    let is_out = |over: Option<f64>| over.is_some_and(|over| over > 0.0);
+    let by_tenants = if is_out(room.headroom.map(|headroom| -headroom)) {
+        Some(Outlook::out(Basis::Tenants, now))
+    } else {
+        tenants.ok().zip(room.fits).map(|(forecast, fits)| look(Basis::Tenants, forecast, fits, how, now))
     };
-    let by_use = match (used, room.available) {
-        (Ok(forecast), Some(available)) => {
-            let is_out = room.used.is_some_and(|used| used > available);
-            Some(look(Basis::Use, forecast, available, is_out, how, now))
-        }
-        (Err(_), _) | (_, None) => None,
+    let by_use = if is_out(room.used.zip(room.available).map(|(used, available)| used - available)) {
+        Some(Outlook::out(Basis::Use, now))
+    } else {
+        used.ok().zip(room.available).map(|(forecast, limit)| look(Basis::Use, forecast, limit, how, now))
     };
     match (by_tenants, by_use) {
         (Some(one), Some(two)) => Ok(if two.left < one.left { two } else { one }),
@@ -128,23 +130,19 @@ pub fn outlook(
         (None, None) => match (tenants, resource.used.is_some()) {
             (Err(why), false) => Err(why),
             (Err(why), true) => Err(used.err().filter(|_| why == NoForecast::NotCounted).unwrap_or(why)),
-            (Ok(_), _) => Err(NoForecast::NotCounted),
+            (Ok(_), _) => Err(NoForecast::NoLimit),
         },
     }
 }
 
-fn look(
-    basis: Basis,
-    forecast: &Forecast,
-    limit: f64,
-    is_out: bool,
-    how: &Forecasting,
-    now: Timestamp,
-) -> Outlook {
-    if is_out {
+impl Outlook {
+    fn out(basis: Basis, now: Timestamp) -> Self {
         let exhaustion = Exhaustion { earliest: Some(now), expected: Some(now), latest: Some(now) };
-        return Outlook { basis, exhaustion, left: 0.0 };
+        Self { basis, exhaustion, left: 0.0 }
     }
+}
+
+fn look(basis: Basis, forecast: &Forecast, limit: f64, how: &Forecasting, now: Timestamp) -> Outlook {
     let exhaustion = exhaustion(forecast, limit, now, how.horizon);
     let left = exhaustion.expected.map_or(f64::INFINITY, |at| at.duration_since(now).as_secs_f64().max(0.0));
     Outlook { basis, exhaustion, left }

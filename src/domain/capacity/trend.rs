@@ -1,12 +1,16 @@
 //! The trend of a series: a line with a season around it. Owns the method; draws no conclusion.
 //!
-//! The method is Sen's slope in its seasonal form (Hirsch, Slack and Smith 1982): the slope is the median of the slopes
-//! between all pairs of values of the same season, so that neither a season nor a few odd values tilt it; a third of
-//! the values may be wrong. A season is one slot of the week (`Monday 15:00`), or of the day where there are less than
-//! three weeks. The season's part is the median of what the line leaves in its slot. Gaps need no filling.
+//! The method is Sen's slope, the median of the slopes between pairs of values, so that a few odd values do not tilt it.
+//! It is taken twice. First in its seasonal form (Hirsch, Slack and Smith 1982), between values of the same season only,
+//! which needs no season to be known: a season is one slot of the week (`Monday 15:00`), or of the day where there are
+//! less than three weeks. What that line leaves is divided among the hours of the day and, from three weeks on, the days
+//! of the week: each part is a median, and the parts together are made smaller by as much as chance alone would have
+//! made them large, so that noise is no season. Then between the medians of all days of what is left, which uses every
+//! pair of days. Gaps need no filling.
 //!
 //! The interval of the slope is Gilbert's (1987): two ranks among the sorted slopes, from the variance of Kendall's
-//! statistic. The values of one day are taken to move together, which widens it; days are taken to be independent.
+//! statistic. A day counts as one value there, however many it has: its hours move together. Days are taken to be
+//! independent.
 
 use crate::domain::Timestamp;
 
@@ -26,6 +30,8 @@ const MOST_SLOPES: usize = 200_000;
 const Z: f64 = 1.281_551_565_5;
 
 const DAY: f64 = 86_400.0;
+
+const DAY_SECONDS: i64 = 86_400;
 
 /// Why there is no trend.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -116,23 +122,82 @@ pub struct Trend {
     seasons: Seasons,
 }
 
-/// What is added to the line, by slot.
+/// What is added to the line.
 #[derive(Debug, Clone, PartialEq)]
 struct Seasons {
-    step: i64,
     /// A week or a day, in seconds.
     period: i64,
+    /// By time of the day.
+    hours: Season,
+    /// By day of the week; nothing where the period is a day.
+    weekdays: Season,
+}
+
+/// What is added by slot of a period.
+#[derive(Debug, Clone, PartialEq)]
+struct Season {
+    slot: i64,
     parts: Vec<f64>,
 }
 
-impl Seasons {
-    fn slot(step: i64, period: i64, at: Timestamp) -> usize {
-        // The epoch was a Thursday; any fixed day does.
-        usize::try_from(at.as_second().rem_euclid(period) / step).unwrap_or(0)
+/// Which slot of a period an instant lies in. The epoch was a Thursday; any fixed day does.
+fn slot(step: i64, period: i64, at: Timestamp) -> usize {
+    usize::try_from(at.as_second().rem_euclid(period) / step).unwrap_or(0)
+}
+
+impl Season {
+    /// The parts of what is left, `slot` seconds each, as many as make a period.
+    #[expect(clippy::cast_precision_loss, reason = "a few hundred values")]
+    fn of(rests: &[(Timestamp, f64)], slot: i64, period: i64) -> Self {
+        let count = usize::try_from(period / slot).unwrap_or(1).max(1);
+        let mut groups: Vec<Vec<f64>> = vec![Vec::new(); count];
+        for (at, rest) in rests {
+            if let Some(group) = groups.get_mut(self::slot(slot, period, *at)) {
+                group.push(*rest);
+            }
+        }
+        let (mut parts, mut chance, mut size) = (Vec::new(), 0.0, 0.0);
+        for group in &mut groups {
+            group.sort_by(f64::total_cmp);
+            let part = median(group);
+            // A median's variance is that of the values over their number, times π/2; half of the values of a normal
+            // distribution lie within 1.349 deviations.
+            let deviation = (quantile(group, 0.75) - quantile(group, 0.25)) / 1.349;
+            chance += std::f64::consts::FRAC_PI_2 * deviation * deviation / group.len().max(1) as f64;
+            size += part * part;
+            parts.push(part);
+        }
+        let kept = if size > 0.0 { (1.0 - chance / size).max(0.0) } else { 0.0 };
+        Self { slot, parts: parts.into_iter().map(|part| part * kept).collect() }
+    }
+
+    fn none() -> Self {
+        Self { slot: 1, parts: Vec::new() }
     }
 
     fn part(&self, at: Timestamp) -> f64 {
-        self.parts.get(Self::slot(self.step, self.period, at)).copied().unwrap_or(0.0)
+        let count = i64::try_from(self.parts.len()).unwrap_or(0);
+        if count == 0 {
+            return 0.0;
+        }
+        self.parts.get(slot(self.slot, self.slot * count, at)).copied().unwrap_or(0.0)
+    }
+}
+
+impl Seasons {
+    fn of(mut rests: Vec<(Timestamp, f64)>, step: i64, period: i64) -> Self {
+        let hours =
+            if DAY_SECONDS % step == 0 { Season::of(&rests, step, DAY_SECONDS) } else { Season::none() };
+        for (at, rest) in &mut rests {
+            *rest -= hours.part(*at);
+        }
+        let weekdays =
+            if period > DAY_SECONDS { Season::of(&rests, DAY_SECONDS, period) } else { Season::none() };
+        Self { period, hours, weekdays }
+    }
+
+    fn part(&self, at: Timestamp) -> f64 {
+        self.hours.part(at) + self.weekdays.part(at)
     }
 }
 
@@ -149,33 +214,32 @@ impl Trend {
             return Err(Refusal::TooSparse { values: values.len(), needed: needed.max(7) });
         }
         let step = history.step.max(1);
-        let period = if days >= WEEKLY_FROM { 7 * 86_400 } else { 86_400 };
+        let period = if days >= WEEKLY_FROM { 7 * DAY_SECONDS } else { DAY_SECONDS };
         // A step that does not divide the period has no slots: everything is one season.
         let (step, period) = if period % step == 0 { (step, period) } else { (period, period) };
         let slots = usize::try_from(period / step).unwrap_or(1).max(1);
         let mut groups: Vec<Vec<(Timestamp, f64)>> = vec![Vec::new(); slots];
         for (at, value) in &values {
-            if let Some(group) = groups.get_mut(Seasons::slot(step, period, *at)) {
+            if let Some(group) = groups.get_mut(slot(step, period, *at)) {
                 group.push((*at, *value));
             }
         }
-        let slopes = slopes(&groups);
-        if slopes.is_empty() {
+        let seasonal = slopes(&groups);
+        if seasonal.is_empty() {
             return Err(Refusal::TooSparse { values: values.len(), needed: slots * 2 });
         }
-        let slope = median(&slopes);
-        let (slope_low, slope_high) = interval(&slopes, deviation(&groups, step, period));
-        let middle = middle(&values);
-        let rest = |(at, value): &(Timestamp, f64)| value - slope * between(middle, *at);
-        let mut rests: Vec<f64> = values.iter().map(rest).collect();
-        rests.sort_by(f64::total_cmp);
-        let level = median(&rests);
-        let parts = groups.iter().map(|group| {
-            let mut rests: Vec<f64> = group.iter().map(|value| rest(value) - level).collect();
-            rests.sort_by(f64::total_cmp);
-            if rests.is_empty() { 0.0 } else { median(&rests) }
-        });
-        let seasons = Seasons { step, period, parts: parts.collect() };
+        let (middle, first_slope) = (middle(&values), median(&seasonal));
+        let seasons = Seasons::of(rests(&values, middle, first_slope).1, history.step.max(1), period);
+        let days = days_left(&values, middle, first_slope, &seasons);
+        let left = slopes(std::slice::from_ref(&days));
+        if left.is_empty() {
+            return Err(Refusal::TooSparse { values: values.len(), needed: slots * 2 });
+        }
+        let slope = first_slope + median(&left);
+        let (low, high) = interval(&left, deviation(days.len()));
+        let (slope_low, slope_high) = (first_slope + low, first_slope + high);
+        let (level, rests) = rests(&values, middle, slope);
+        let seasons = Seasons::of(rests, history.step.max(1), period);
         Ok(Self {
             level,
             slope,
@@ -235,21 +299,37 @@ fn slopes(groups: &[Vec<(Timestamp, f64)>]) -> Vec<f64> {
     slopes
 }
 
-/// The deviation of Kendall's statistic without a trend: the slots of one day move together, days do not.
-fn deviation(groups: &[Vec<(Timestamp, f64)>], step: i64, period: i64) -> f64 {
-    let a_day = usize::try_from((86_400.min(period) / step).max(1)).unwrap_or(1);
-    let variance: f64 = groups
-        .chunks(a_day)
-        .map(|day| {
-            let together: f64 = day.iter().map(|group| single_deviation(group.len())).sum();
-            together * together
-        })
-        .sum();
-    variance.sqrt()
+/// The level of a line's rest, and what lies around it.
+fn rests(values: &[(Timestamp, f64)], middle: Timestamp, slope: f64) -> (f64, Vec<(Timestamp, f64)>) {
+    let rest = |(at, value): &(Timestamp, f64)| value - slope * between(middle, *at);
+    let mut sorted: Vec<f64> = values.iter().map(rest).collect();
+    sorted.sort_by(f64::total_cmp);
+    let level = median(&sorted);
+    (level, values.iter().map(|value| (value.0, rest(value) - level)).collect())
 }
 
+/// One value a day of what a line and its season leave: the median.
+fn days_left(
+    values: &[(Timestamp, f64)],
+    middle: Timestamp,
+    slope: f64,
+    seasons: &Seasons,
+) -> Vec<(Timestamp, f64)> {
+    let (_, rests) = rests(values, middle, slope);
+    let day = |at: Timestamp| at.as_second().div_euclid(DAY_SECONDS);
+    let chunks = rests.chunk_by(|(one, _), (two, _)| day(*one) == day(*two));
+    let of_day = chunks.filter_map(|chunk| {
+        let mut left: Vec<f64> = chunk.iter().map(|(at, rest)| rest - seasons.part(*at)).collect();
+        left.sort_by(f64::total_cmp);
+        let noon = day(chunk.first()?.0) * DAY_SECONDS + DAY_SECONDS / 2;
+        Some((Timestamp::from_second(noon).ok()?, median(&left)))
+    });
+    of_day.collect()
+}
+
+/// The deviation of Kendall's statistic of so many independent values without a trend.
 #[expect(clippy::cast_precision_loss, reason = "a few hundred values")]
-fn single_deviation(count: usize) -> f64 {
+fn deviation(count: usize) -> f64 {
     let n = count as f64;
     (n * (n - 1.0) * (2.0 * n + 5.0) / 18.0).max(0.0).sqrt()
 }
@@ -265,7 +345,7 @@ fn interval(slopes: &[f64], deviation: f64) -> (f64, f64) {
     let count = slopes.len() as f64;
     let reach = Z * deviation;
     let low = ((count - reach) / 2.0).floor().max(0.0) as usize;
-    let high = ((count + reach) / 2.0).ceil() as usize;
+    let high = f64::midpoint(count, reach).ceil() as usize;
     let last = slopes.len() - 1;
     (slopes[low.min(last)], slopes[high.min(last)])
 }

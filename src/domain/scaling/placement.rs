@@ -36,6 +36,13 @@ pub struct Taint {
     pub effect: Arc<str>,
 }
 
+impl Taint {
+    /// The one that a node which is cordoned off has, whether it is written on it or not.
+    fn unschedulable() -> Self {
+        Self { key: "node.kubernetes.io/unschedulable".into(), value: "".into(), effect: "NoSchedule".into() }
+    }
+}
+
 impl fmt::Display for Taint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let equals = if self.value.is_empty() { "" } else { "=" };
@@ -206,12 +213,7 @@ impl Placement {
         if self.node.as_ref().is_some_and(|wanted| *wanted != node.name) {
             return Err(Unfit::NotSelected);
         }
-        let unschedulable = Taint {
-            key: "node.kubernetes.io/unschedulable".into(),
-            value: "".into(),
-            effect: "NoSchedule".into(),
-        };
-        if node.is_unschedulable && !self.tolerates(&unschedulable) {
+        if node.is_unschedulable && !self.tolerates(&Taint::unschedulable()) {
             return Err(Unfit::Unschedulable);
         }
         if !node.is_ready {

@@ -60,6 +60,31 @@ impl Prometheus {
         Ok(prometheus)
     }
 
+    /// Starts one that scrapes nothing and has a past: `past` is OpenMetrics text with a time on every sample. `promtool`
+    /// beside the binary, or from the path, makes blocks of it.
+    ///
+    /// # Errors
+    /// If there is no such tool, it refuses the text, or Prometheus does not start.
+    pub async fn with_past(past: &str) -> anyhow::Result<Self> {
+        let mut prometheus = Self::start(&[], Duration::from_secs(60)).await?;
+        prometheus.kill().await?;
+        let folder = prometheus.folder.path().to_owned();
+        let file = folder.join("past");
+        tokio::fs::write(&file, past).await?;
+        let program = std::env::var("PROMTOOL").unwrap_or_else(|_| "promtool".to_owned());
+        let made = Command::new(&program)
+            .args(["tsdb", "create-blocks-from", "openmetrics", "--max-block-duration=720h"])
+            .arg(&file)
+            .arg(folder.join("data"))
+            .output()
+            .await
+            .with_context(|| format!("cannot start {program}"))?;
+        let words = String::from_utf8_lossy(&made.stderr);
+        anyhow::ensure!(made.status.success(), "{program} refused the past: {words}");
+        prometheus.start_again().await?;
+        Ok(prometheus)
+    }
+
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -99,6 +124,7 @@ impl Prometheus {
             .arg(format!("--config.file={}", folder.join("prometheus.yml").display()))
             .arg(format!("--storage.tsdb.path={}", folder.join("data").display()))
             .arg(format!("--web.listen-address={}", self.address))
+            .arg("--storage.tsdb.retention.time=10y")
             .arg("--log.level=warn")
             .current_dir(folder)
             .stdin(Stdio::null())

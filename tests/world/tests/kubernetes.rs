@@ -523,3 +523,98 @@ impl Events {
         tokio::time::timeout(SOON, drained).await.expect("the watch ends");
     }
 }
+
+/// Applies a Deployment of one pod with this spec and answers what became of it: its node, or why there is no pod.
+async fn tried(k: &Kubernetes, spec: Value) -> Result<Option<String>, String> {
+    k.delete("Deployment", "shop", "one");
+    k.apply(json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "one", "namespace": "shop"},
+        "spec": {"replicas": 1, "selector": {"matchLabels": {"app": "one"}},
+                 "template": {"metadata": {"labels": {"app": "one"}}, "spec": spec}}}))
+        .unwrap();
+    let failure = |k: &Kubernetes| {
+        let deployment = k.object("Deployment", "shop", "one")?;
+        let told = deployment["status"]["conditions"].as_array()?.clone();
+        let failed = told.into_iter().find(|it| it["type"] == "ReplicaFailure" && it["status"] == "True")?;
+        Some(failed["message"].as_str()?.to_owned())
+    };
+    let pod = |k: &Kubernetes| {
+        let name = k.workload("shop", "one")?.pods.first()?.name.clone();
+        let pod = k.object("Pod", "shop", &name)?;
+        let told = pod["status"]["conditions"].as_array()?.clone();
+        told.iter().any(|it| it["type"] == "PodScheduled").then_some(pod)
+    };
+    k.until(Duration::from_secs(10), |k| failure(k).is_some() || pod(k).is_some()).await.unwrap();
+    match failure(k) {
+        Some(why) => Err(why),
+        None => Ok(pod(k).unwrap()["spec"]["nodeName"].as_str().map(str::to_owned)),
+    }
+}
+
+fn container(name: &str, cpu: &str) -> Value {
+    json!({"name": name, "image": "a:1", "resources": {"requests": {"cpu": cpu}}})
+}
+
+#[tokio::test]
+async fn a_pod_takes_the_most_that_any_moment_of_its_life_takes() {
+    let k = Kubernetes::start().await.unwrap();
+    k.delete("Node", "", "node-2");
+    k.node("node-1", 2.0, 4 << 30);
+    let sidecar = |cpu: &str| {
+        let mut sidecar = container("side", cpu);
+        sidecar["restartPolicy"] = json!("Always");
+        sidecar
+    };
+    let app = || json!([container("app", "1")]);
+    let cases = [
+        (json!({"containers": app()}), true),
+        (json!({"containers": app(), "initContainers": [container("init", "2")]}), true),
+        (json!({"containers": app(), "initContainers": [sidecar("1"), container("init", "1")]}), true),
+        (json!({"containers": app(), "initContainers": [sidecar("1100m")]}), false),
+        (
+            json!({"containers": app(), "initContainers": [sidecar("500m"), container("init", "1600m")]}),
+            false,
+        ),
+        (json!({"containers": app(), "initContainers": [container("init", "1600m"), sidecar("500m")]}), true),
+        (json!({"containers": app(), "overhead": {"cpu": "1001m"}}), false),
+        (json!({"containers": app(), "resources": {"requests": {"cpu": "2100m"}}}), false),
+        (json!({"containers": [container("app", "3")], "resources": {"requests": {"cpu": "2"}}}), true),
+        (json!({"containers": app(), "nodeSelector": {"kubernetes.io/hostname": "node-9"}}), false),
+    ];
+    for (spec, fits) in cases {
+        let words = spec.to_string();
+        assert_eq!(tried(&k, spec).await.unwrap().is_some(), fits, "{words}");
+    }
+}
+
+#[tokio::test]
+async fn limit_ranges_and_scoped_quotas_refuse_as_their_kind_does() {
+    let k = Kubernetes::start().await.unwrap();
+    k.namespace("shop");
+    let put = |kind: &str, spec: Value| {
+        k.apply(json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": "it", "namespace": "shop"}, "spec": spec}))
+            .unwrap();
+    };
+    let limited = |request: &str, limit: &str| {
+        let mut container = container("app", request);
+        container["resources"]["limits"] = json!({"cpu": limit});
+        json!({"containers": [container]})
+    };
+    put(
+        "LimitRange",
+        json!({"limits": [{"type": "Container", "max": {"cpu": "1"}, "maxLimitRequestRatio": {"cpu": "2"}}]}),
+    );
+    let why = tried(&k, limited("900m", "1100m")).await.unwrap_err();
+    assert!(why.contains("maximum cpu usage per Container is 1, but limit is 1100m"), "{why}");
+    let why = tried(&k, limited("400m", "1")).await.unwrap_err();
+    assert!(why.contains("cpu max limit to request ratio per Container is 2"), "{why}");
+    tried(&k, limited("500m", "1")).await.unwrap();
+    tried(&k, json!({"containers": [{"name": "app", "image": "a:1"}]})).await.unwrap();
+    k.delete("LimitRange", "shop", "it");
+
+    put("ResourceQuota", json!({"hard": {"pods": "0"}, "scopes": ["BestEffort"]}));
+    tried(&k, limited("1", "1")).await.unwrap();
+    let bare = json!({"containers": [{"name": "app", "image": "a:1"}]});
+    assert!(tried(&k, bare.clone()).await.unwrap_err().contains("exceeded quota: it"));
+    put("ResourceQuota", json!({"hard": {"limits.memory": "1Gi"}}));
+    assert!(tried(&k, bare).await.unwrap_err().contains("must specify limits.memory"));
+}

@@ -45,7 +45,13 @@ fn shipped(path: &str) -> String {
 }
 
 fn catalogue() -> BTreeMap<String, Metric> {
-    serde_yaml::from_str::<Catalogue>(&shipped("rules/catalogue.yaml")).unwrap().metrics
+    let mut metrics = serde_yaml::from_str::<Catalogue>(&shipped("rules/catalogue.yaml")).unwrap().metrics;
+    // The loader puts the tenants that fit here, by resource_requirements.yaml; this is its CPU.
+    let fits = format!("(floor((sum({}) - 2) / 0.1) > 0)", metrics["capacity_cpu"].query.trim());
+    let active = metrics.get_mut("active_tenants").unwrap();
+    assert!(active.query.contains("$tenants_that_fit"));
+    active.query = active.query.replace("$tenants_that_fit", &fits);
+    metrics
 }
 
 /// The query with every range, such as `[5m]`, cut to ten seconds.
@@ -221,6 +227,16 @@ async fn every_catalogue_query_answers_in_its_unit() {
     shop.set_tenant_capacity(Some(4));
     let overruled = |samples: &[Sample]| samples.len() == 1 && samples[0].1 == 0.75;
     prometheus.until(&hastened("active_tenants"), overruled).await;
+
+    // What capacity and backups are read from.
+    let series = [("tenant_requests", 3), ("tenant_data", 3), ("capacity_cpu", 1), ("capacity_memory", 1)];
+    let backups = [("used_database", 1), ("backup_age", 4), ("backup_oldest_age", 4), ("backup_history", 4)];
+    let verified = [("backup_verified", 3), ("backup_verified_age", 3)];
+    for (name, count) in series.into_iter().chain(backups).chain(verified) {
+        prometheus.until(&hastened(name), |samples| samples.len() == count).await;
+    }
+    let cores = prometheus.query(&hastened("capacity_cpu")).await;
+    assert!((cores[0].1 - 8.0).abs() < 1e-9, "{cores:?}");
 
     let connected = |samples: &[Sample]| samples.first().is_some_and(|(_, value)| (0.1..0.4).contains(value));
     let samples = prometheus.until(&hastened("connection_usage"), connected).await;

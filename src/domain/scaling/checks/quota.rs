@@ -159,10 +159,17 @@ fn counts(quota: &Quota, pod: &PodDemand) -> Option<bool> {
             Scope::PriorityNotIn(classes) => !class.is_some_and(|class| classes.contains(class)),
             Scope::HasPriority => class.is_some(),
             Scope::HasNoPriority => class.is_none(),
+            // Of volumes, not of pods.
+            Scope::Other(name) if &**name == "VolumeAttributesClass" => false,
+            Scope::Other(name) if &**name == "CrossNamespacePodAffinity" && !is_affine(pod) => false,
             Scope::Other(_) => return None,
         };
     }
     Some(all)
+}
+
+fn is_affine(pod: &PodDemand) -> bool {
+    pod.placement.unmodelled.contains(&Unmodelled::PodAffinity)
 }
 
 /// Requests or limits.

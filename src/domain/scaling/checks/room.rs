@@ -29,10 +29,13 @@ pub(super) fn check(
     found.unwrap_or_else(|words| vec![Finding::Unknown(words)])
 }
 
+/// What will be free on nodes beside what is free now.
+type Freed = BTreeMap<Arc<str>, Amounts>;
+
 /// How many pods would be placed, and what stands in the way of more.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Fit {
-    /// So many, over all nodes.
+    /// So many, over all nodes, or as many as are enough.
     pub(super) pods: u32,
     /// Whether some node may be used and none of them could ever hold even one.
     pub(super) never: bool,
@@ -40,39 +43,40 @@ pub(super) struct Fit {
     pub(super) why: String,
 }
 
-/// Places pods of one demand, node by node.
-pub(super) fn fit(pod: &PodDemand, nodes: &[Arc<Node>], freed: &BTreeMap<Arc<str>, Amounts>) -> Fit {
+/// Places pods of one demand, node by node, until there are enough. `freed` is what will be free beside.
+pub(super) fn fit(pod: &PodDemand, nodes: &[Arc<Node>], freed: &Freed, enough: u32) -> Fit {
     let mut needed = pod.requests();
     needed.set(PODS, 1);
     let mut pods = 0_u32;
     let mut unfit: BTreeMap<Unfit, usize> = BTreeMap::new();
-    let mut full: Vec<(&Arc<str>, &str, i64)> = Vec::new();
+    let mut full: BTreeMap<&str, (usize, i64, &Node)> = BTreeMap::new();
     let (mut usable, mut too_small) = (0_usize, 0_usize);
     for node in nodes {
+        if pods >= enough {
+            break;
+        }
         if let Err(why) = pod.placement.allows(node) {
             *unfit.entry(why).or_default() += 1;
             continue;
         }
         usable += 1;
-        let mut free = node.free.clone();
-        if let Some(freed) = freed.get(&node.name) {
-            free.add(freed);
-        }
-        let (count, scarce) = places(&needed, &free);
-        pods = pods.saturating_add(count);
         if needed.iter().any(|(name, amount)| amount > 0 && amount > node.allocatable.get(name)) {
             too_small += 1;
         }
-        if count == 0
-            && let Some(name) = scarce
-        {
-            full.push((&node.name, name, free.get(name).max(0)));
+        let (count, scarce, free) = places(&needed, node, freed.get(&node.name));
+        pods = pods.saturating_add(count);
+        if count == 0 {
+            let known = full.entry(scarce).or_insert((0, free, node));
+            known.0 += 1;
+            if free > known.1 {
+                (known.1, known.2) = (free, node);
+            }
         }
     }
     let mut parts = Vec::new();
-    if let Some((node, name, free)) = full.iter().max_by_key(|(_, _, free)| *free) {
-        let nodes = count_nodes(full.len(), "has", "have");
-        parts.push(format!("{nodes} too little {name} ({node}: {} free)", show(name, *free)));
+    for (name, (count, free, node)) in full {
+        let nodes = count_nodes(count, "has", "have");
+        parts.push(format!("{nodes} too little {name} ({}: {} free)", node.name, show(name, free.max(0))));
     }
     parts.extend(unfit.into_iter().map(|(why, count)| match why {
         Unfit::NotReady => format!("{} not ready", count_nodes(count, "is", "are")),
@@ -90,13 +94,14 @@ fn count_nodes(count: usize, one: &str, many: &str) -> String {
     if count == 1 { format!("1 node {one}") } else { format!("{count} nodes {many}") }
 }
 
-/// How often `needed` goes into `free`, and the resource that ends it.
-fn places<'n>(needed: &'n Amounts, free: &Amounts) -> (u32, Option<&'n str>) {
-    let mut least: (u32, Option<&str>) = (u32::MAX, None);
+/// How often `needed` goes into what a node has free, the resource that ends it, and how much of that is free.
+fn places<'n>(needed: &'n Amounts, node: &Node, freed: Option<&Amounts>) -> (u32, &'n str, i64) {
+    let mut least = (u32::MAX, PODS, 0);
     for (name, amount) in needed.iter().filter(|(_, amount)| *amount > 0) {
-        let count = u32::try_from((free.get(name) / amount).max(0)).unwrap_or(u32::MAX);
+        let free = node.free.get(name).saturating_add(freed.map_or(0, |freed| freed.get(name)));
+        let count = u32::try_from((free / amount).max(0)).unwrap_or(u32::MAX);
         if count < least.0 {
-            least = (count, Some(name));
+            least = (count, name, free);
         }
     }
     least
@@ -121,14 +126,14 @@ fn more(
         1 => ", 1 of them wanted already".to_owned(),
         count => format!(", {count} of them wanted already"),
     };
-    let fit = fit(&pod, nodes, &BTreeMap::new());
+    let fit = fit(&pod, nodes, &Freed::new(), needed);
     let each = each(&pod);
     if fit.pods < needed {
         let pods = if needed == 1 { "1 pod needs".to_owned() } else { format!("{needed} pods need") };
         let words = format!("{pods} a node{waiting} ({each} each), {}", rest(&fit));
         return Ok(vec![short(words, fit.never, limits)]);
     }
-    Ok(unmodelled(&pod, &fit))
+    Ok(unmodelled(&pod))
 }
 
 /// `1 fits: 2 nodes have too little cpu (node-1: 0.2 cores free)`.
@@ -160,13 +165,12 @@ fn short(words: String, never: bool, limits: Limits) -> Finding {
     }
 }
 
-fn unmodelled(pod: &PodDemand, fit: &Fit) -> Vec<Finding> {
+fn unmodelled(pod: &PodDemand) -> Vec<Finding> {
     let parts: Vec<&str> = pod.placement.unmodelled.iter().map(|what| what.as_str()).collect();
     if parts.is_empty() {
         return Vec::new();
     }
-    let pods = if fit.pods == 1 { "1 pod".to_owned() } else { format!("{} pods", fit.pods) };
-    vec![Finding::Unknown(format!("there is room for {pods}, but {} decide, too", parts.join(", ")))]
+    vec![Finding::Unknown(format!("there is room, but also to be met: {}", parts.join(", ")))]
 }
 
 /// Each running pod grows on its own node.
@@ -223,7 +227,7 @@ fn replaced(
 ) -> Result<Vec<Finding>, String> {
     let pod = next_pod(around, Some(sizes))?;
     let each = each(&pod);
-    let beside = fit(&pod, nodes, &BTreeMap::new());
+    let beside = fit(&pod, nodes, &Freed::new(), around.surge);
     if beside.pods < around.surge {
         let pods =
             if around.surge == 1 { "1 more pod".to_owned() } else { format!("{} more pods", around.surge) };
@@ -231,7 +235,7 @@ fn replaced(
         return Ok(vec![short(words, beside.never, limits)]);
     }
     let placed = around.placed.get().map_err(|why| format!("its pods: {}", why.words()))?;
-    let mut freed: BTreeMap<Arc<str>, Amounts> = BTreeMap::new();
+    let mut freed = Freed::new();
     for placed in placed.iter() {
         if let Some(node) = &placed.node {
             let freed = freed.entry(node.clone()).or_default();
@@ -239,10 +243,10 @@ fn replaced(
             freed.add(&Amounts::new([(PODS, 1)]));
         }
     }
-    let all = fit(&pod, nodes, &freed);
+    let all = fit(&pod, nodes, &freed, replicas);
     if all.pods < replicas {
         let words = format!("{replicas} pods would need {each} each, {}", rest(&all));
         return Ok(vec![short(words, all.never, limits)]);
     }
-    Ok(unmodelled(&pod, &all))
+    Ok(unmodelled(&pod))
 }

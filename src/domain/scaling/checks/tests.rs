@@ -110,14 +110,17 @@ fn room_is_counted_node_by_node() {
     tainted.taints.push(Taint { key: "gpu".into(), value: "".into(), effect: "NoSchedule".into() });
     let mut cordoned = node("c", 9000, 9000);
     cordoned.is_unschedulable = true;
+    let mut small = node("s", 4000, 4000);
+    small.free = Amounts::new([("cpu", 4000), ("memory", 100 * MI), ("pods", 110)]);
     let mut lost = node("l", 9000, 9000);
     lost.is_ready = false;
     let full = [node("a", 4000, 500), node("b", 4000, 200)];
-    tight.nodes = Known::Seen(full.into_iter().chain([tainted, cordoned, lost]).map(Arc::new).collect());
+    tight.nodes =
+        Known::Seen(full.into_iter().chain([tainted, cordoned, lost, small]).map(Arc::new).collect());
     assert_eq!(
         said(&replicas(tight.clone(), 3, &limits)),
         ["no: room: 1 pod needs a node (1 core, 537 MB each), none fits: 2 nodes have too little cpu \
-          (a: 0.5 cores free), 1 node is not ready, 1 node is cordoned off, 1 node is tainted gpu:NoSchedule"]
+          (a: 0.5 cores free), 1 node has too little memory (s: 105 MB free), 1 node is not ready, 1 node is cordoned off, 1 node is tainted gpu:NoSchedule"]
     );
     let pending = Limits { headroom: Headroom::AllowPending, ..limits };
     let checks = replicas(tight.clone(), 3, &pending);
@@ -150,8 +153,8 @@ fn what_cannot_be_counted_is_unknown_and_no_room_stays_no_room() {
     assert_eq!(
         said(&checks),
         [
-            "?: room: there is room for 3 pods, but topology spread constraints, volumes that may be bound to a zone \
-          or node decide, too"
+            "?: room: there is room, but also to be met: topology spread constraints, volumes that may be bound to \
+             a zone or node"
         ]
     );
     let allow = Limits { on_unknown: OnUnknown::Allow, ..Limits::default() };

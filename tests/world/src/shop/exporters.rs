@@ -1,7 +1,7 @@
 //! The shop seen through the exporters a cluster has: cAdvisor, kube-state-metrics, node exporter, the services' own
 //! HTTP histograms and `postgres_exporter`. Exports exactly what rules/catalogue.yaml and rules/scaling.yaml query.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::exposition::Exposition;
 use super::ledger::{BOUNDS, DatabaseLedger, Histogram, PodLedger, ServiceLedger, bytes};
@@ -76,6 +76,11 @@ pub(super) fn kube_state(
         {
             page.sample(allocatable, &[("node", &node.name), ("resource", resource), ("unit", unit)], value);
         }
+    }
+
+    page.family("kube_node_spec_unschedulable", "gauge", "Whether a node takes no pods.");
+    for node in nodes {
+        page.sample("kube_node_spec_unschedulable", &[("node", &node.name)], 0.0);
     }
 }
 
@@ -156,6 +161,50 @@ pub(super) fn postgres(page: &mut Exposition, database: &Database, ledger: &Data
     page.sample("pg_stat_statements_calls_total", &statement, ledger.calls.floor());
     page.family("pg_stat_statements_seconds_total", "counter", "Seconds spent in a statement.");
     page.sample("pg_stat_statements_seconds_total", &statement, ledger.seconds);
+}
+
+const HOUR: f64 = 3_600.0;
+const DAY: f64 = 24.0 * HOUR;
+
+/// A time told of backups: its name, what it means, and its age by those of the newest and the oldest copy.
+type Told = (&'static str, &'static str, fn(f64, f64) -> f64);
+
+/// What lies in the database by tenant, and what a backup job tells: all of it is made, kept and verified.
+pub(super) fn storage(page: &mut Exposition, tenants: &BTreeSet<String>, now: f64) {
+    page.family("tenant_data_bytes", "gauge", "Data of a tenant.");
+    for tenant in tenants {
+        page.sample("tenant_data_bytes", &[("tenant", tenant)], 1e9);
+    }
+    page.family("pg_database_size_bytes", "gauge", "Size of a database.");
+    let data: f64 = tenants.iter().map(|_| 1e9).sum();
+    page.sample("pg_database_size_bytes", &[("instance", "postgres-0:9187"), ("datname", "shop")], data);
+
+    let kinds = [("full_backup", 5.0 * HOUR, 29.9 * DAY), ("incremental_backup", 0.5 * HOUR, 6.99 * DAY)];
+    let ages: [Told; 3] = [
+        ("last_success", "When the newest copy was complete.", |newest, _| newest),
+        ("oldest", "When the oldest copy that is kept was made.", |_, oldest| oldest),
+        ("first_success", "When the first backup ever was made.", |_, _| 400.0 * DAY),
+    ];
+    for (name, help, age) in ages {
+        let name = format!("backup_{name}_timestamp_seconds");
+        page.family(&name, "gauge", help);
+        for (kind, newest, oldest) in kinds {
+            for storage in ["primary", "secondary"] {
+                let labels = [("kind", kind), ("storage", storage)];
+                page.sample(&name, &labels, (now - age(newest, oldest)).floor());
+            }
+        }
+    }
+    let checks = ["checksum validation", "sample restore test", "data integrity check"];
+    page.family("backup_verification_success", "gauge", "Whether a verification passed.");
+    for check in checks {
+        page.sample("backup_verification_success", &[("verification", check)], 1.0);
+    }
+    page.family("backup_verification_timestamp_seconds", "gauge", "When a verification ended.");
+    for check in checks {
+        let labels = [("verification", check)];
+        page.sample("backup_verification_timestamp_seconds", &labels, (now - 4.0 * HOUR).floor());
+    }
 }
 
 /// The gauge that overrules the capacity derived from the nodes.

@@ -315,7 +315,8 @@ impl State {
     }
 
     fn page(&self) -> String {
-        let Blueprint { namespace, nodes, database, .. } = &self.blueprint;
+        let Blueprint { namespace, nodes, database, tenants, .. } = &self.blueprint;
+        let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_secs_f64();
         let services: BTreeMap<_, _> =
             self.services.iter().map(|(name, service)| (name.as_str(), &service.ledger)).collect();
         let mut page = exposition::Exposition::default();
@@ -324,6 +325,7 @@ impl State {
         exporters::disks(&mut page, nodes);
         exporters::http(&mut page, namespace, &services);
         exporters::postgres(&mut page, database, &self.database);
+        exporters::storage(&mut page, tenants, now);
         exporters::tenant_capacity(&mut page, self.tenant_capacity);
         page.finish()
     }

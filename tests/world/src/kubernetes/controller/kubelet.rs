@@ -53,22 +53,20 @@ impl Kubelet {
 
     /// A pod changed.
     pub(super) fn concern(&mut self, change: &Change) {
-        let before = change.before.as_ref().map(|pod| (&pod["spec"], &pod["status"]["containerStatuses"]));
-        let bound_before = before.is_some_and(|(spec, _)| spec["nodeName"].is_string());
-        let settled = before.is_some_and(|(spec, _)| *spec == change.object["spec"]);
         if change.deleted {
             self.waiting.remove(&change.key);
             self.nodes_changed();
-        } else {
-            if (bound_before || before.is_none()) && !settled {
-                self.used = None;
-            }
-            if before.is_some_and(|(_, statuses)| *statuses != change.object["status"]["containerStatuses"])
-                && bound_before
-            {
-                self.nodes_changed();
-            }
-            self.pods.insert(change.key.clone());
+            return;
+        }
+        self.pods.insert(change.key.clone());
+        let is_bound = |pod: &Value| pod["spec"]["nodeName"].is_string();
+        match &change.before {
+            // Whoever bound it has counted it.
+            Some(before) if !is_bound(before) => {}
+            Some(before) if scheduler::taken(before) == scheduler::taken(&change.object) => {}
+            Some(_) => self.nodes_changed(),
+            None if is_bound(&change.object) => self.used = None,
+            None => {}
         }
     }
 
