@@ -191,7 +191,8 @@ async fn find(api: &Api, id: &str) -> Result<IncidentView, Problem> {
     let wanted = IncidentId::from(id);
     let found = api
         .core
-        .peek(move |engine| engine.incident(&wanted).map(|it| IncidentView::new(engine, it, true)))
+        // After what was just sent, so that whoever changed something sees it.
+        .ask(move |engine| engine.incident(&wanted).map(|it| IncidentView::new(engine, it, true)))
         .await?;
     found.ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, format!("there is no incident {id}")))
 }

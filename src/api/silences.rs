@@ -184,7 +184,8 @@ async fn find(api: &Api, id: &str) -> Result<SilenceView, Problem> {
     let wanted = SilenceId::from(id);
     let found = api
         .core
-        .peek(move |engine| {
+        // After what was just sent, so that whoever changed something sees it.
+        .ask(move |engine| {
             let silence = engine.silences().find(|silence| silence.id == wanted)?;
             Some(SilenceView::new(engine, silence, clock::now()))
         })

@@ -30,7 +30,7 @@ pub fn narrate(report: &Report, metrics: &Metrics) {
             info!(%action, %target, %axis, state = outcome, reason, %change, %evidence, "scaling action moved");
             metrics
                 .scaling_actions
-                .get_or_create(&ScalingLabels { axis: axis.as_str(), outcome, reason: *reason })
+                .get_or_create(&ScalingLabels { axis: axis.as_str(), outcome, reason })
                 .inc();
         }
         Report::Held { target, axis, direction, reason } => {
