@@ -12,6 +12,7 @@ mod health;
 mod incidents;
 mod page;
 mod problem;
+mod prometheus;
 mod scaling;
 mod silences;
 mod target;
@@ -102,6 +103,7 @@ impl Api {
             .route("/api/runbookd/v1/config/reload", post(configuration::reload))
             .route("/api/runbookd/v1/events", get(events::events))
             .layer(RequestBodyLimitLayer::new(LARGEST_BODY))
+            .merge(prometheus::routes())
             .merge(alertmanager::routes())
             .merge(callbacks::routes())
             .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, "there is no such page") })

@@ -8,4 +8,6 @@
 )]
 
 mod alertmanager;
+mod amtool;
+mod prometheus;
 mod room;
