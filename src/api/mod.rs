@@ -1,15 +1,18 @@
 //! The HTTP surface: health, metrics, incidents, scaling, configuration. Owns routes, wire types and who may change
 //! what; asks the core for everything it shows.
 
+mod alertmanager;
 pub mod callbacks;
 mod capacity;
 pub mod chart;
 mod configuration;
+mod events;
 mod guard;
 mod health;
 mod incidents;
 mod page;
 mod problem;
+mod prometheus;
 mod scaling;
 mod silences;
 mod target;
@@ -98,7 +101,10 @@ impl Api {
             .route("/api/runbookd/v1/tenants/{id}", get(tenants::one))
             .route("/api/runbookd/v1/config", get(configuration::status))
             .route("/api/runbookd/v1/config/reload", post(configuration::reload))
+            .route("/api/runbookd/v1/events", get(events::events))
             .layer(RequestBodyLimitLayer::new(LARGEST_BODY))
+            .merge(prometheus::routes())
+            .merge(alertmanager::routes())
             .merge(callbacks::routes())
             .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, "there is no such page") })
             .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, SLOWEST))

@@ -22,6 +22,14 @@ impl Problem {
     }
 }
 
+impl Problem {
+    /// The status and what is wrong, for whoever writes errors in another form.
+    pub(super) fn into_parts(self) -> (StatusCode, String) {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        (status, self.detail)
+    }
+}
+
 impl From<Stopped> for Problem {
     fn from(stopped: Stopped) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, stopped.to_string())

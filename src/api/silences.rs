@@ -6,7 +6,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 
-use crate::core::clock;
+use crate::core::{Stopped, clock};
 use crate::domain::Timestamp;
 use crate::domain::matcher::Matchers;
 use crate::domain::name::SilenceId;
@@ -22,10 +22,10 @@ use super::problem::Problem;
 use super::view::Page;
 
 /// The longest comment, in characters.
-const LONGEST_COMMENT: usize = 1_000;
+pub(super) const LONGEST_COMMENT: usize = 1_000;
 
 /// The most matchers of one silence.
-const MOST_MATCHERS: usize = 50;
+pub(super) const MOST_MATCHERS: usize = 50;
 
 /// The most silences that are not over at the same time: each is looked at for each alert that fires.
 const MOST_SILENCES: usize = 1_000;
@@ -153,10 +153,7 @@ pub(super) async fn put(
         None => None,
     };
     let is_new = known.is_none();
-    let living = move |engine: &Engine| {
-        engine.silences().filter(|silence| silence.state(now) != SilenceState::Expired).count()
-    };
-    if is_new && api.core.ask(living).await? >= MOST_SILENCES {
+    if is_new && !has_room(&api, now).await? {
         let detail = format!("there are {MOST_SILENCES} silences already: end some, or let one say more");
         return Err(Problem::new(StatusCode::CONFLICT, detail));
     }
@@ -166,6 +163,14 @@ pub(super) async fn put(
     api.core.send(Event::Silence(Box::new(silence))).await?;
     let code = if is_new { StatusCode::CREATED } else { StatusCode::OK };
     Ok((code, Json(find(&api, &id).await?)))
+}
+
+/// Whether one more silence is taken.
+pub(super) async fn has_room(api: &Api, now: Timestamp) -> Result<bool, Stopped> {
+    let living = move |engine: &Engine| {
+        engine.silences().filter(|silence| silence.state(now) != SilenceState::Expired).count()
+    };
+    Ok(api.core.ask(living).await? < MOST_SILENCES)
 }
 
 pub(super) async fn expire(

@@ -3,7 +3,9 @@
 
 use super::Timestamp;
 use super::alert::{Alert, AlertKey};
+use super::external_alert::ExternalAlert;
 use super::incident::Incident;
+use super::labels::Labels;
 use super::name::{ActionId, IncidentId, NoticeId, SilenceId, TargetId};
 use super::notice::Notice;
 use super::scaling::{Axis, Direction, ScalingAction, TargetRecord};
@@ -26,6 +28,8 @@ pub enum Change {
     Target(TargetId, Option<Box<TargetRecord>>),
     /// A silence.
     Silence(SilenceId, Option<Box<Silence>>),
+    /// An alert that others evaluate.
+    External(Labels, Option<Box<ExternalAlert>>),
     /// How many incidents were numbered on a day (`20261123`).
     Numbered(u32, u32),
 }

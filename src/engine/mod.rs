@@ -22,7 +22,9 @@ mod escalation;
 pub mod event;
 mod evidence;
 mod explain;
+pub mod external;
 mod facts;
+pub mod firing;
 mod grievance;
 pub mod heartbeat;
 mod incidents;
@@ -85,6 +87,8 @@ pub struct Engine {
     lanes: Lanes,
     /// When a step of an escalation was last seen to be late.
     late_at: Option<Timestamp>,
+    /// When this engine began to decide.
+    started_at: Timestamp,
     /// What is wrong with the daemon itself now, as far as somebody else notices it.
     troubles: BTreeMap<Trouble, Arc<str>>,
     /// The rest after the last heartbeat.
@@ -116,6 +120,7 @@ impl Engine {
             news: NewsDesk::default(),
             lanes: Lanes::default(),
             late_at: None,
+            started_at: now,
             troubles: BTreeMap::new(),
             beaten: None,
             diagnoses: BTreeSet::new(),
@@ -154,6 +159,7 @@ impl Engine {
             Event::Check { incident, step, done, by } => self.check(&incident, step, done, &by, now),
             Event::Trouble { trouble, detail } => self.trouble(trouble, detail, now),
             Event::Resolve { incident, by } => self.resolve_by_hand(&incident, &by, now),
+            Event::Posted(alerts) => self.posted(alerts, now),
             Event::Silence(silence) => self.silence(*silence, now),
             Event::ExpireSilence { id, by } => self.expire_silence(&id, &by, now),
             Event::Attempted { notice, attempt } => self.attempted(&notice, attempt, now),
@@ -196,6 +202,7 @@ impl Engine {
     fn tick(&mut self, now: Timestamp) {
         self.check_sight(now);
         self.end_suppressions(now);
+        self.end_external_alerts(now);
         self.update_incidents(now);
         self.escalate(now);
         self.pass_on_late_pages(now);

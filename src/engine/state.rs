@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::Timestamp;
 use crate::domain::alert::{Alert, AlertKey};
+use crate::domain::external_alert::ExternalAlert;
 use crate::domain::incident::{Incident, IncidentState};
 use crate::domain::labels::Labels;
 use crate::domain::name::{ActionId, IncidentId, IncidentTypeName, NoticeId, RuleId, SilenceId, TargetId};
@@ -41,6 +42,8 @@ pub struct State {
     pub targets: BTreeMap<TargetId, TargetRecord>,
     /// The silences that are remembered, those that are over among them.
     pub silences: BTreeMap<SilenceId, Silence>,
+    /// The alerts that others evaluate and that fire.
+    pub external: BTreeMap<Labels, ExternalAlert>,
     /// How many incidents were numbered on a day (`20261123`).
     pub numbered: BTreeMap<u32, u32>,
     /// The incident that is not closed, by type and subject. Derived.
@@ -77,6 +80,7 @@ impl State {
             }
             Change::Target(target, record) => put(&mut self.targets, target, record.map(|it| *it)),
             Change::Silence(id, silence) => put(&mut self.silences, id, silence.map(|it| *it)),
+            Change::External(labels, alert) => put(&mut self.external, labels, alert.map(|it| *it)),
             Change::Numbered(day, count) => {
                 self.numbered.insert(day, count);
             }
@@ -144,6 +148,7 @@ pub(super) struct Dirty {
     pub(super) cooldowns: BTreeSet<(TargetId, Axis, Direction)>,
     pub(super) targets: BTreeSet<TargetId>,
     pub(super) silences: BTreeSet<SilenceId>,
+    pub(super) external: BTreeSet<Labels>,
     pub(super) days: BTreeSet<u32>,
 }
 
@@ -161,6 +166,7 @@ impl Dirty {
             cooldowns: state.cooldowns.keys().cloned().collect(),
             targets: state.targets.keys().cloned().collect(),
             silences: state.silences.keys().cloned().collect(),
+            external: state.external.keys().cloned().collect(),
             days: state.numbered.keys().copied().collect(),
         }
     }
@@ -178,6 +184,7 @@ impl Dirty {
                 }
                 Change::Target(target, _) => drop(self.targets.insert(target)),
                 Change::Silence(id, _) => drop(self.silences.insert(id)),
+                Change::External(labels, _) => drop(self.external.insert(labels)),
                 Change::Numbered(day, _) => drop(self.days.insert(day)),
             }
         }
@@ -215,6 +222,10 @@ impl Dirty {
             let silence = state.silences.get(&id).cloned().map(Box::new);
             Change::Silence(id, silence)
         });
+        let external = self.external.into_iter().map(|labels| {
+            let alert = state.external.get(&labels).cloned().map(Box::new);
+            Change::External(labels, alert)
+        });
         let days = self
             .days
             .into_iter()
@@ -226,6 +237,7 @@ impl Dirty {
             .chain(cooldowns)
             .chain(targets)
             .chain(silences)
+            .chain(external)
             .chain(days)
             .collect()
     }

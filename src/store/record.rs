@@ -34,6 +34,7 @@ impl Row {
             }
             Change::Target(target, record) => row("target", &json("target", target)?, record.as_ref()),
             Change::Silence(id, silence) => row("silence", id.as_str(), silence.as_ref()),
+            Change::External(labels, alert) => row("external", &json("external", labels)?, alert.as_ref()),
             Change::Numbered(day, count) => row("numbered", &day.to_string(), Some(count)),
         }
     }
@@ -52,6 +53,7 @@ impl Row {
             }
             "target" => Change::Target(parse(kind, key)?, Some(parse(kind, body)?)),
             "silence" => Change::Silence(key.into(), Some(parse(kind, body)?)),
+            "external" => Change::External(parse(kind, key)?, Some(parse(kind, body)?)),
             "numbered" => Change::Numbered(parse(kind, key)?, parse(kind, body)?),
             _ => return Ok(None),
         }))

@@ -22,6 +22,9 @@ pub fn narrate(report: &Report, metrics: &Metrics) {
             };
             info!(%rule, %series, change, %reason, value = value.unwrap_or(f64::NAN), "alert moved");
         }
+        Report::External { labels, began, reason } => {
+            info!(%labels, began, %reason, "external alert moved");
+        }
         Report::Incident { id, event, severity, headline, channels } => {
             info!(incident = %id, %event, %severity, %headline, channels, "incident told");
         }
