@@ -60,7 +60,8 @@ fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
-fn is_loopback_host(host: &str) -> bool {
+/// Whether a `Host` header names this machine itself.
+pub(super) fn is_loopback_host(host: &str) -> bool {
     let name = match host.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or_default(),
         None => host.split(':').next().unwrap_or_default(),
@@ -70,7 +71,7 @@ fn is_loopback_host(host: &str) -> bool {
 
 /// Whose token it is: the file has a line `name token` for each. Every line is compared whole, so that the time taken
 /// tells nothing about which was close.
-fn owner(tokens: &str, shown: &str) -> Option<String> {
+pub(super) fn owner(tokens: &str, shown: &str) -> Option<String> {
     let mut found = None;
     for line in tokens.lines().filter(|line| !line.trim_start().starts_with('#')) {
         if let Some((name, token)) = line.trim().split_once(char::is_whitespace)
