@@ -16,7 +16,7 @@ use super::problem::Problem;
 
 /// What a token's owner may do; each may do what those before it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Role {
+pub(super) enum Role {
     /// Read.
     Viewer,
     /// Work on incidents, silence, pause scaling, hand in alerts.
@@ -30,7 +30,8 @@ enum Role {
 pub(super) struct Changer {
     /// The token's name, where a token was shown.
     pub(super) name: Option<String>,
-    role: Role,
+    /// What the token allows; without tokens everything.
+    pub(super) role: Role,
 }
 
 impl Changer {
@@ -89,7 +90,8 @@ fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
-fn is_loopback_host(host: &str) -> bool {
+/// Whether a `Host` header names this machine itself.
+pub(super) fn is_loopback_host(host: &str) -> bool {
     let name = match host.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or_default(),
         None => host.split(':').next().unwrap_or_default(),
@@ -100,7 +102,7 @@ fn is_loopback_host(host: &str) -> bool {
 /// Whose token it is, and what it allows: the file has a line `name token` or `name token role` for each; without a role
 /// it is everything, and with a word that is none only reading. Every line is compared whole, so that the time taken tells
 /// nothing about which was close.
-fn owner(tokens: &str, shown: &str) -> Option<(String, Role)> {
+pub(super) fn owner(tokens: &str, shown: &str) -> Option<(String, Role)> {
     let mut found = None;
     for line in tokens.lines().filter(|line| !line.trim_start().starts_with('#')) {
         let mut words = line.split_whitespace();

@@ -10,7 +10,7 @@ mod events;
 mod guard;
 mod health;
 mod incidents;
-mod page;
+mod pages;
 mod problem;
 mod prometheus;
 mod scaling;
@@ -74,15 +74,13 @@ impl Api {
     /// All routes.
     pub fn router(self) -> Router {
         let nothing_inline = HeaderValue::from_static(
-            "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+            "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
         );
         Router::new()
             .route("/healthz", get(health::healthz))
             .route("/readyz", get(health::readyz))
             .route("/metrics", get(health::metrics))
-            .route("/", get(page::overview))
-            .route("/style.css", get(page::style))
-            .route("/incidents/{id}", get(page::incident))
+            .merge(pages::routes())
             .route("/incidents/{id}/chart.png", get(chart::png))
             .route("/api/runbookd/v1/incidents", get(incidents::list))
             .route("/api/runbookd/v1/incidents/{id}", get(incidents::one))
@@ -116,6 +114,11 @@ impl Api {
             .layer(SetResponseHeaderLayer::overriding(
                 HeaderName::from_static("x-content-type-options"),
                 HeaderValue::from_static("nosniff"),
+            ))
+            // Not `no-referrer`: with it browsers hide where a form comes from, and forms without that are refused.
+            .layer(SetResponseHeaderLayer::overriding(
+                HeaderName::from_static("referrer-policy"),
+                HeaderValue::from_static("same-origin"),
             ))
             .with_state(self)
     }

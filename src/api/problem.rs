@@ -20,6 +20,11 @@ impl Problem {
         let title = status.canonical_reason().unwrap_or("Error");
         Self { status: status.as_u16(), title, detail: detail.into() }
     }
+
+    /// The code and the words, for a page.
+    pub(super) fn into_parts(self) -> (StatusCode, String) {
+        (StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), self.detail)
+    }
 }
 
 impl Problem {

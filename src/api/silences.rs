@@ -87,7 +87,7 @@ pub(super) struct SilenceView {
 }
 
 impl SilenceView {
-    fn new(engine: &Engine, silence: &Silence, now: Timestamp) -> Self {
+    pub(super) fn new(engine: &Engine, silence: &Silence, now: Timestamp) -> Self {
         Self {
             id: silence.id.to_string(),
             state: silence.state(now).as_str(),
@@ -180,9 +180,15 @@ pub(super) async fn expire(
     Query(ended): Query<Ended>,
 ) -> Result<Json<SilenceView>, Problem> {
     let by = signed(changer, ended.by)?;
-    find(&api, &id).await?;
-    api.core.send(Event::ExpireSilence { id: id.as_str().into(), by: by.into() }).await?;
+    end(&api, by, &id).await?;
     find(&api, &id).await.map(Json)
+}
+
+/// Ends a silence that is there.
+pub(super) async fn end(api: &Api, by: String, id: &str) -> Result<(), Problem> {
+    find(api, id).await?;
+    api.core.send(Event::ExpireSilence { id: id.into(), by: by.into() }).await?;
+    Ok(())
 }
 
 async fn find(api: &Api, id: &str) -> Result<SilenceView, Problem> {

@@ -18,7 +18,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("probe", &[]),
     ("telemetry", &["domain", "engine::report"]),
     ("core", &["domain", "engine", "store", "telemetry"]),
-    ("api", &["domain", "engine", "core", "telemetry", "config::status"]),
+    ("api", &["domain", "engine", "core", "telemetry", "chart", "config::status"]),
     (
         "daemon",
         &[
