@@ -15,5 +15,8 @@ pub mod kubernetes;
 pub mod notify;
 pub mod probe;
 pub mod prometheus;
+pub mod rehearsal;
+pub mod replay;
+pub mod rule_test;
 pub mod store;
 pub mod telemetry;

@@ -21,13 +21,6 @@ impl Problem {
         Self { status: status.as_u16(), title, detail: detail.into() }
     }
 
-    /// The code and the words, for a page.
-    pub(super) fn into_parts(self) -> (StatusCode, String) {
-        (StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), self.detail)
-    }
-}
-
-impl Problem {
     /// The status and what is wrong, for whoever writes errors in another form.
     pub(super) fn into_parts(self) -> (StatusCode, String) {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

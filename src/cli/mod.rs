@@ -6,9 +6,12 @@ pub mod ask;
 pub mod capacity;
 pub mod check;
 mod plot;
+pub mod replay;
+mod replay_report;
 mod run;
 mod table;
 pub mod tenant;
+pub mod test;
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -42,6 +45,10 @@ enum Command {
     Run(run::RunArgs),
     /// Check the files: print every mistake, or what is loaded.
     Check(check::CheckArgs),
+    /// Play rule tests: values in, alerts, notices and scaling out.
+    Test(test::TestArgs),
+    /// What would these rules have paged and scaled? Plays history through the engine.
+    Replay(replay::ReplayArgs),
     /// How many tenants still fit, and until when? Asks the daemon.
     Capacity(capacity::CapacityArgs),
     /// List the tenants, or check the onboarding list of one. Asks the daemon.
@@ -69,11 +76,15 @@ pub fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Run(args) => run::run(&args),
         Command::Check(mut args) => {
-            let out = std::io::stdout();
-            // <https://no-color.org>: any value that is not empty.
-            let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-            args.colour = wanted && out.is_terminal();
-            ExitCode::from(check::run(&args, &mut out.lock()))
+            args.colour = is_coloured();
+            ExitCode::from(check::run(&args, &mut std::io::stdout().lock()))
+        }
+        Command::Test(mut args) => {
+            args.colour = is_coloured();
+            ExitCode::from(test::run(&args, &mut std::io::stdout().lock(), &mut std::io::stderr()))
+        }
+        Command::Replay(args) => {
+            ExitCode::from(replay::run(&args, &mut std::io::stdout().lock(), &mut std::io::stderr()))
         }
         Command::Capacity(args) => {
             ExitCode::from(capacity::run(&args, &mut std::io::stdout().lock(), &mut std::io::stderr()))
@@ -87,4 +98,9 @@ pub fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
     }
+}
+
+/// Colours are for terminals, and for those who want them: <https://no-color.org>, any value that is not empty.
+fn is_coloured() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) && std::io::stdout().is_terminal()
 }

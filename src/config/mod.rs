@@ -18,10 +18,12 @@ mod operator;
 mod promql;
 pub mod render;
 mod rules;
+pub(crate) mod selector;
 mod suggest;
-mod tree;
-mod walk;
+pub(crate) mod tree;
+pub(crate) mod walk;
 
 pub use diagnostic::Diagnostics;
 pub use load::{Loaded, load, parse};
 pub use source::Sources;
+pub(crate) use suggest::suggestion;

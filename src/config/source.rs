@@ -123,6 +123,11 @@ impl Sources {
         sources
     }
 
+    /// Adds what a path holds, a folder or a file, as part of `folder`.
+    pub fn add(&mut self, folder: Folder, path: &Path) {
+        self.read_one(folder, path);
+    }
+
     /// Sources from memory, as (name, text): for tests and for rules that arrive without a file.
     pub fn from_texts(config: &[(&str, &str)], rules: &[(&str, &str)]) -> Self {
         let file = |folder: Folder, (name, text): &(&str, &str)| {

@@ -186,6 +186,13 @@ fn seen(seconds: f64, value: Option<f64>, asked: Asked) -> Observation {
 pub(super) struct Pairs<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
 
 impl Pairs<'_> {
+    /// The labels; an empty value is an absent label.
+    pub(super) fn labels(&self) -> Labels {
+        Labels::new(
+            self.0.iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| (&**name, &**value)),
+        )
+    }
+
     /// Whether they are exactly these labels; an empty value is an absent label.
     pub(super) fn is(&self, labels: &Labels) -> bool {
         let mut count = 0;

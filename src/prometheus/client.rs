@@ -12,6 +12,7 @@ use secrecy::ExposeSecret;
 
 use super::QueryError;
 use super::answer::{Asked, decode};
+use super::matrix::{self, Grid, PastSeries};
 use super::pool::LabelPool;
 use super::range::{self, Span};
 use crate::config::secret::{SecretError, SecretSource};
@@ -157,17 +158,42 @@ impl Prometheus {
             .map_err(|_| QueryError::new(QueryFailure::Malformed, "the answer could not be read"))?
     }
 
+    /// Asks for every series of `expr` at the instants of a grid: the past, as it is replayed.
+    ///
+    /// Bounded as [`Self::query_vector`] is; what the servers' own limit of points allows is the caller's business.
+    pub async fn query_past(&self, expr: &str, grid: Grid) -> Result<Vec<PastSeries>, QueryError> {
+        let asked = self.ask_range(expr, grid.first, grid.last, grid.step, self.timeout);
+        let (status, body) = tokio::time::timeout(self.timeout, asked).await.unwrap_or_else(|_| {
+            let words = format!("no complete answer within {:?}", self.timeout);
+            Err(QueryError::new(QueryFailure::TimedOut, words))
+        })?;
+        tokio::task::spawn_blocking(move || matrix::decode(&body, status))
+            .await
+            .map_err(|_| QueryError::new(QueryFailure::Malformed, "the answer could not be read"))?
+    }
+
     async fn fetch_range(
         &self,
         expr: &str,
         span: Span,
         within: Duration,
     ) -> Result<(u16, Vec<u8>), QueryError> {
+        self.ask_range(expr, span.from.as_second(), span.to.as_second(), span.step(), within).await
+    }
+
+    async fn ask_range(
+        &self,
+        expr: &str,
+        first: i64,
+        last: i64,
+        step: i64,
+        within: Duration,
+    ) -> Result<(u16, Vec<u8>), QueryError> {
         #[expect(clippy::cast_precision_loss, reason = "a step of seconds is exact in a double")]
-        let step = span.step() as f64;
+        let step = step as f64;
         let mut question = self
             .client
-            .query_range(expr, span.from.as_second(), span.to.as_second(), step)
+            .query_range(expr, first, last, step)
             .timeout(i64::try_from(within.as_millis()).unwrap_or(i64::MAX).max(1));
         if let Some(token) = self.token()? {
             question = question.header(AUTHORIZATION, token);

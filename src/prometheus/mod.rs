@@ -6,12 +6,14 @@
 
 mod answer;
 mod client;
+mod matrix;
 mod pool;
 mod range;
 mod schedule;
 
 pub use answer::{Asked, decode};
 pub use client::{ClientError, Prometheus};
+pub use matrix::{Grid, PastSeries};
 pub use pool::LabelPool;
 pub use range::{MOST_POINTS, Span};
 pub use schedule::{Cadence, Schedule};

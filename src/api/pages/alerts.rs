@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::Api;
 use crate::domain::Timestamp;
-use crate::domain::alert::{Alert, AlertState};
+use crate::domain::alert::{Alert, AlertKey, AlertState};
 use crate::domain::labels::Labels;
 use crate::domain::name::RuleId;
 use crate::engine::Engine;
@@ -79,6 +79,7 @@ impl FiringView {
         let rule = engine.rule(id)?;
         let severity = alert.state.severity()?;
         let limits = rule.thresholds_for(labels);
+        let key = AlertKey { rule: id.clone(), series: labels.clone() };
         Some(Self {
             rule: id.to_string(),
             series: mark(labels),
@@ -91,7 +92,7 @@ impl FiringView {
             threshold: limits.and_then(|it| it.of(severity)).map(|it| it.value),
             since: since(alert),
             reason: alert.reason.as_str(),
-            held: engine.alert_suppressed(id, labels, now).map(|why| why.to_string()),
+            held: engine.alert_suppressed(&key, labels, now).map(|why| why.to_string()),
         })
     }
 }
