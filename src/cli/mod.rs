@@ -6,6 +6,7 @@ pub mod ask;
 pub mod capacity;
 pub mod check;
 mod plot;
+mod reach;
 mod run;
 mod table;
 pub mod tenant;
@@ -73,7 +74,15 @@ pub fn main() -> ExitCode {
             // <https://no-color.org>: any value that is not empty.
             let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
             args.colour = wanted && out.is_terminal();
-            ExitCode::from(check::run(&args, &mut out.lock()))
+            let code = check::run(&args, &mut out.lock());
+            // What a cluster says makes no file wrong.
+            if code == 0
+                && args.output == check::Output::Human
+                && reach::report(&args.folders, &mut out.lock()).is_err()
+            {
+                return ExitCode::from(3);
+            }
+            ExitCode::from(code)
         }
         Command::Capacity(args) => {
             ExitCode::from(capacity::run(&args, &mut std::io::stdout().lock(), &mut std::io::stderr()))

@@ -26,6 +26,8 @@ pub(crate) struct Settings {
     pub watch_epoch: u64,
     /// The pause between two bookmarks.
     pub bookmark_every: Duration,
+    /// How long every request is on its way.
+    pub latency: Duration,
     /// Moves with every change of the settings.
     pub version: u64,
 }
@@ -62,6 +64,7 @@ impl Cluster {
             resize: Resize::InPlace { after: Duration::ZERO },
             watch_epoch: 0,
             bookmark_every: Duration::from_secs(5),
+            latency: Duration::ZERO,
             version: 0,
         };
         let state = State {

@@ -261,6 +261,11 @@ impl Kubernetes {
         self.cluster.set(|settings| settings.bookmark_every = pause);
     }
 
+    /// How long every request is on its way, before it has arrived and is performed. Zero at first.
+    pub fn set_latency(&self, latency: Duration) {
+        self.cluster.set(|settings| settings.latency = latency);
+    }
+
     /// The log of the pods whose names begin so.
     pub fn set_log(&self, namespace: &str, pod: &str, log: &str) {
         self.cluster.with(|state| state.logs.insert((namespace.to_owned(), pod.to_owned()), log.to_owned()));
