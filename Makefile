@@ -68,9 +68,8 @@ storm: ## measure the release binary: ALERTS (5000) at once, and an OUTAGE (60 s
 	    $(CARGO) test --locked --test chaos -- --nocapture --test-threads 1 a_storm_is_told a_kill_in_an_outage
 
 storm-scaling: ## measure the release binary: TARGETS (1000) with 3 triggers each at once, over an API 20 ms away
-	$(CARGO) build --release --locked --bin runbookd
-	RUNBOOKD="$(TARGET_DIR)/release/runbookd" TARGETS=$(or $(TARGETS),1000) P99_MS=$(or $(P99_MS),1000) \
-	    $(CARGO) test --locked --test end_to_end -- --nocapture --test-threads 1 a_storm_of_breaches
+	TARGETS=$(or $(TARGETS),1000) P99_MS=$(or $(P99_MS),1000) \
+	    $(CARGO) test --release --locked --test end_to_end -- --nocapture --test-threads 1 a_storm_of_breaches
 
 test-cluster: ## the portable part of the Kubernetes suite on the cluster of KUBECONFIG, in namespaces that it removes
 	@if [ -z "$${KUBECONFIG:-}" ]; then \

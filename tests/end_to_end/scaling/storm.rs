@@ -1,5 +1,6 @@
 //! All targets at once: every trigger of every target is exceeded in the same instant, over an API server that takes
-//! 20 ms for each request to arrive. Measured from outside: from each decision to the arrival of its write.
+//! 20 ms for each request to arrive. Measured from outside: from each decision to the arrival of its write. The cluster's
+//! controllers rest until all is written: in a real cluster they run elsewhere, here they would hold the server up.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -64,18 +65,15 @@ async fn at_once(targets: usize) -> Measured {
     };
     daemon.until(PATIENCE, answered, |count| *count >= 6.0).await.unwrap();
     rig.kubernetes.set_latency(LATENCY);
+    rig.kubernetes.set_controllers_rest(true);
     let before = (processor_time(&daemon), rig.kubernetes.journal().len());
     let breached = Timestamp::now();
     rig.source.set_all(HOT);
-    rig.kubernetes
-        .until(PATIENCE * 3, |kubernetes| {
-            services.iter().all(|name| kubernetes.workload("shop", name).is_some_and(|it| it.replicas == 3))
-        })
-        .await
-        .unwrap();
+    let is_write = |it: &Exchange| it.resource == "deployments/scale" && it.write.is_some();
+    rig.kubernetes.await_exchanges(PATIENCE * 3, targets, is_write).await.unwrap();
     let processor = processor_time(&daemon).saturating_sub(before.0);
     let exchanges = rig.kubernetes.journal().split_off(before.1);
-    let last = exchanges.iter().rfind(|it| it.resource == "deployments/scale").map(|it| it.at);
+    let last = exchanges.iter().filter(|it| is_write(it)).map(|it| it.at).max();
     let mut calls = BTreeMap::new();
     for exchange in exchanges.iter().filter(|it| Some(it.at) <= last) {
         *calls.entry(format!("{} {}", exchange.verb, exchange.resource)).or_insert(0) += 1;
@@ -87,6 +85,18 @@ async fn at_once(targets: usize) -> Measured {
         writes.iter().all(|it| it.write.is_some_and(|write| write.accepted && write.before != write.after))
     );
     let planned = planned(&daemon).await;
+    // What was written comes up, and every step is seen to.
+    rig.kubernetes.set_latency(Duration::ZERO);
+    rig.kubernetes.set_controllers_rest(false);
+    let seen_to = async |daemon: &Daemon| {
+        let ready = r#"runbookd_scaling_actions_total{axis="horizontal",outcome="ready",reason="#;
+        let page = daemon.text("/metrics").await?;
+        let values =
+            page.lines().filter(|line| line.starts_with(ready)).filter_map(|line| line.rsplit(' ').next());
+        Ok(values.filter_map(|value| value.parse::<usize>().ok()).sum::<usize>())
+    };
+    daemon.until(PATIENCE * 3, seen_to, |ready| *ready == targets).await.unwrap();
+    assert_eq!(rig.steps().len(), targets, "and written once");
     assert_eq!(planned.len(), targets);
     let mut took: Vec<Duration> = writes
         .iter()
