@@ -13,10 +13,10 @@ IMAGE ?= runbookd:$(VERSION)
 # Where cargo builds, whatever CARGO_TARGET_DIR or a cargo configuration says.
 TARGET_DIR = $(shell $(CARGO) metadata --no-deps --format-version 1 | grep -o '"target_directory":"[^"]*"' | cut -d'"' -f4)
 
-.PHONY: help setup build test check bench chaos sim compare storm demo image manifests
+.PHONY: help setup build test check bench chaos sim compare storm storm-scaling test-cluster demo image manifests
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
 
 setup: ## install what is missing: prometheus, amtool, kubectl, strace, a C compiler (Debian)
 	@.ci/setup
@@ -66,6 +66,17 @@ storm: ## measure the release binary: ALERTS (5000) at once, and an OUTAGE (60 s
 	$(CARGO) build --release --locked --bin runbookd
 	RUNBOOKD="$(TARGET_DIR)/release/runbookd" ALERTS=$(or $(ALERTS),5000) OUTAGE=$(or $(OUTAGE),60) \
 	    $(CARGO) test --locked --test chaos -- --nocapture --test-threads 1 a_storm_is_told a_kill_in_an_outage
+
+storm-scaling: ## measure the release binary: TARGETS (1000) with 3 triggers each at once, over an API 20 ms away
+	TARGETS=$(or $(TARGETS),1000) P99_MS=$(or $(P99_MS),1000) \
+	    $(CARGO) test --release --locked --test end_to_end -- --nocapture --test-threads 1 a_storm_of_breaches
+
+test-cluster: ## the portable part of the Kubernetes suite on the cluster of KUBECONFIG, in namespaces that it removes
+	@if [ -z "$${KUBECONFIG:-}" ]; then \
+	    echo "test-cluster: skipped, KUBECONFIG names no cluster"; \
+	else \
+	    RUNBOOKD_TEST_CLUSTER="$$KUBECONFIG" $(CARGO) test --locked --test kubernetes -- --nocapture portable; \
+	fi
 
 demo: setup ## the daemon against a synthetic shop, in one terminal; ONCE=1 plays one incident and ends
 	$(CARGO) build --workspace --locked
