@@ -9,5 +9,7 @@
 
 mod alertmanager;
 mod amtool;
+mod own;
 mod prometheus;
+mod real;
 mod room;
