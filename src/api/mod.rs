@@ -13,6 +13,7 @@ mod guard;
 mod health;
 mod incidents;
 mod load;
+mod openapi;
 mod page;
 mod paging;
 mod problem;
@@ -113,6 +114,7 @@ impl Api {
             .route("/api/runbookd/v1/config", get(configuration::status))
             .route("/api/runbookd/v1/config/reload", post(configuration::reload))
             .route("/api/runbookd/v1/events", get(events::events))
+            .route("/api/runbookd/v1/openapi.json", get(openapi::document))
             .layer(RequestBodyLimitLayer::new(LARGEST_BODY))
             .merge(prometheus::routes())
             .merge(alertmanager::routes())

@@ -9,6 +9,7 @@
 
 mod alertmanager;
 mod amtool;
+mod document;
 mod own;
 mod prometheus;
 mod real;
