@@ -2,17 +2,23 @@
 //! what; asks the core for everything it shows.
 
 mod alertmanager;
+mod alerts;
 pub mod callbacks;
 mod capacity;
 pub mod chart;
 mod configuration;
 mod events;
+mod explain;
 mod guard;
 mod health;
 mod incidents;
+mod load;
+mod openapi;
 mod pages;
+mod paging;
 mod problem;
 mod prometheus;
+mod rules;
 mod scaling;
 mod silences;
 mod target;
@@ -27,6 +33,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::middleware::{from_fn_with_state, map_response};
 use axum::routing::{get, post};
 use tokio::sync::mpsc;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -39,6 +46,7 @@ use crate::core::Core;
 use crate::telemetry::metrics::Metrics;
 
 use chart::DrawChart;
+use load::Places;
 use problem::Problem;
 
 /// The largest request body, in bytes.
@@ -84,6 +92,10 @@ impl Api {
             .route("/incidents/{id}/chart.png", get(chart::png))
             .route("/api/runbookd/v1/incidents", get(incidents::list))
             .route("/api/runbookd/v1/incidents/{id}", get(incidents::one))
+            .route("/api/runbookd/v1/incidents/{id}/timeline", get(incidents::timeline))
+            .route("/api/runbookd/v1/rules", get(rules::list))
+            .route("/api/runbookd/v1/alerts", get(alerts::list))
+            .route("/api/runbookd/v1/explain/{id}", get(explain::explain))
             .route("/api/runbookd/v1/incidents/{id}/acknowledge", post(incidents::acknowledge))
             .route("/api/runbookd/v1/incidents/{id}/unacknowledge", post(incidents::unacknowledge))
             .route("/api/runbookd/v1/incidents/{id}/notes", post(incidents::note))
@@ -100,6 +112,7 @@ impl Api {
             .route("/api/runbookd/v1/config", get(configuration::status))
             .route("/api/runbookd/v1/config/reload", post(configuration::reload))
             .route("/api/runbookd/v1/events", get(events::events))
+            .route("/api/runbookd/v1/openapi.json", get(openapi::document))
             .layer(RequestBodyLimitLayer::new(LARGEST_BODY))
             .merge(prometheus::routes())
             .merge(alertmanager::routes())
@@ -107,6 +120,8 @@ impl Api {
             .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, "there is no such page") })
             .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, SLOWEST))
             .layer(CatchPanicLayer::new())
+            .layer(from_fn_with_state(Places::new(), load::admit))
+            .layer(map_response(problem::in_form))
             .layer(SetResponseHeaderLayer::overriding(
                 HeaderName::from_static("content-security-policy"),
                 nothing_inline,

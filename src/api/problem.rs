@@ -34,6 +34,34 @@ impl From<Stopped> for Problem {
     }
 }
 
+/// The longest text of an error that is repeated, in bytes.
+const LONGEST: usize = 2_048;
+
+/// Brings an error that another layer wrote (no such method, too large, too late) into the form of all errors. What has a
+/// form of its own is left alone.
+pub(super) async fn in_form(response: Response) -> Response {
+    let status = response.status();
+    let kind = response.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    let is_plain = kind.is_none_or(|kind| kind.starts_with("text/plain"));
+    if !(status.is_client_error() || status.is_server_error()) || !is_plain {
+        return response;
+    }
+    let (mut parts, body) = response.into_parts();
+    let said = axum::body::to_bytes(body, LONGEST).await.unwrap_or_default();
+    let said = String::from_utf8_lossy(&said);
+    let usual = match status {
+        StatusCode::METHOD_NOT_ALLOWED => "this cannot be done here; the header Allow says what can",
+        StatusCode::PAYLOAD_TOO_LARGE => "the body is too large",
+        StatusCode::SERVICE_UNAVAILABLE => "it took too long",
+        _ => "the request cannot be answered",
+    };
+    let detail = if said.trim().is_empty() { usual } else { said.trim() };
+    let problem = Problem::new(status, detail).into_response();
+    parts.headers.remove(header::CONTENT_LENGTH);
+    parts.headers.extend(problem.headers().clone());
+    Response::from_parts(parts, problem.into_body())
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

@@ -1,7 +1,7 @@
 //! Silences over HTTP: list, make, change, end. Owns the wire form; what a valid silence is says the domain.
 
 use axum::Json;
-use axum::extract::rejection::JsonRejection;
+use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -18,8 +18,9 @@ use crate::engine::event::Event;
 use super::Api;
 use super::guard::Changer;
 use super::incidents::signed;
+use super::paging::Paging;
 use super::problem::Problem;
-use super::view::Page;
+use super::view::{Page, query};
 
 /// The longest comment, in characters.
 pub(super) const LONGEST_COMMENT: usize = 1_000;
@@ -36,6 +37,9 @@ const MOST_SILENCES: usize = 1_000;
 pub(super) struct Filter {
     /// Only this state; those that are not over where nothing is said, `all` for all.
     state: Option<String>,
+    limit: Option<usize>,
+    /// The `next` of the page before.
+    after: Option<String>,
 }
 
 /// A silence that is asked for.
@@ -104,8 +108,10 @@ impl SilenceView {
 
 pub(super) async fn list(
     State(api): State<Api>,
-    Query(filter): Query<Filter>,
+    filter: Result<Query<Filter>, QueryRejection>,
 ) -> Result<Json<Page<SilenceView>>, Problem> {
+    let filter = query(filter)?;
+    let paging = Paging::new(filter.limit, filter.after);
     let states: &[SilenceState] = match filter.state.as_deref() {
         None => &[SilenceState::Pending, SilenceState::Active],
         Some("all") => &[SilenceState::Pending, SilenceState::Active, SilenceState::Expired],
@@ -114,17 +120,18 @@ pub(super) async fn list(
         Some("expired") => &[SilenceState::Expired],
         Some(other) => return Err(bad(format!("`{other}` is no state of a silence"))),
     };
-    let items = api
+    let page = api
         .core
         .peek(move |engine| {
             let now = clock::now();
             let mut found: Vec<&Silence> =
                 engine.silences().filter(|silence| states.contains(&silence.state(now))).collect();
             found.sort_by_key(|silence| (silence.ends_at, &silence.id));
-            found.into_iter().map(|silence| SilenceView::new(engine, silence, now)).collect()
+            let view = |silence: &Silence| SilenceView::new(engine, silence, now);
+            paging.page(found, |silence| silence.id.to_string(), view)
         })
         .await?;
-    Ok(Json(Page { items, next: None }))
+    Ok(Json(page))
 }
 
 pub(super) async fn one(
@@ -160,7 +167,8 @@ pub(super) async fn put(
     let silence = Silence::new(request(asked, changer, now)?, known, now)
         .map_err(|fault: SilenceFault| bad(fault.to_string()))?;
     let id = silence.id.to_string();
-    api.core.send(Event::Silence(Box::new(silence))).await?;
+    // Looking does not wait for its turn, so what was done has to be done by then.
+    api.core.confirm(Event::Silence(Box::new(silence))).await?;
     let code = if is_new { StatusCode::CREATED } else { StatusCode::OK };
     Ok((code, Json(find(&api, &id).await?)))
 }
@@ -187,7 +195,7 @@ pub(super) async fn expire(
 /// Ends a silence that is there.
 pub(super) async fn end(api: &Api, by: String, id: &str) -> Result<(), Problem> {
     find(api, id).await?;
-    api.core.send(Event::ExpireSilence { id: id.into(), by: by.into() }).await?;
+    api.core.confirm(Event::ExpireSilence { id: id.into(), by: by.into() }).await?;
     Ok(())
 }
 

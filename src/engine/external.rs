@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::domain::Timestamp;
 use crate::domain::alert::{AlertKey, has_passed};
+use crate::domain::explanation::{Explained, Reason};
 use crate::domain::external_alert::{ExternalAlert, ExternalReason, PostedAlert};
 use crate::domain::incident::Member;
 use crate::domain::labels::Labels;
@@ -95,6 +96,12 @@ impl Engine {
             names.filter(known).map(Arc::from).collect::<Vec<_>>()
         };
         Some((known("mute_time_intervals"), known("active_time_intervals")))
+    }
+
+    /// What there is to say of an alert that was handed in.
+    pub(super) fn explain_external(&self, key: &AlertKey) -> Option<Explained> {
+        let alert = self.state.external.get(&key.series).filter(|_| key.rule.as_str() == EXTERNAL)?;
+        Some(Explained { at: Some(alert.starts_at), reason: Reason::Posted { until: alert.ends_at } })
     }
 
     fn begin_external(&mut self, alert: ExternalAlert, now: Timestamp) {

@@ -97,6 +97,11 @@ impl Engine {
         found
     }
 
+    /// The incident that an alert is part of, while it is not closed.
+    pub fn holder_of(&self, key: &AlertKey) -> Option<&IncidentId> {
+        self.state.holders.get(key)
+    }
+
     /// The channels that hear of alerts of this severity.
     pub fn hearing(&self, severity: Severity) -> &[ChannelName] {
         self.plan.communication.channels(severity)

@@ -9,5 +9,8 @@
 
 mod alertmanager;
 mod amtool;
+mod document;
+mod own;
 mod prometheus;
+mod real;
 mod room;

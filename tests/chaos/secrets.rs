@@ -145,6 +145,8 @@ async fn ask_everything(home: &Home, when: &str, said: &mut BTreeMap<String, Vec
     let list: Value = home.json("/api/runbookd/v1/incidents").await?;
     for id in list["items"].as_array().into_iter().flatten().filter_map(|item| item["id"].as_str()) {
         paths.push(format!("/api/runbookd/v1/incidents/{id}"));
+        paths.push(format!("/api/runbookd/v1/incidents/{id}/timeline"));
+        paths.push(format!("/api/runbookd/v1/explain/{id}"));
         paths.push(format!("/incidents/{id}"));
         paths.push(format!("/incidents/{id}/chart.png"));
     }
@@ -155,7 +157,7 @@ async fn ask_everything(home: &Home, when: &str, said: &mut BTreeMap<String, Vec
     Ok(())
 }
 
-/// The routes of `src/api/mod.rs` that answer GET; those with an id are asked for every incident.
+/// The routes of `src/api` that answer GET and end; those with an id are asked for every incident.
 pub(crate) const READABLE: &[&str] = &[
     "/healthz",
     "/readyz",
@@ -169,6 +171,17 @@ pub(crate) const READABLE: &[&str] = &[
     "/api/runbookd/v1/capacity",
     "/api/runbookd/v1/tenants",
     "/api/runbookd/v1/config",
+    "/api/runbookd/v1/alerts",
+    "/api/runbookd/v1/rules",
+    "/api/runbookd/v1/openapi.json",
+    "/api/v1/rules",
+    "/api/v1/alerts",
+    "/api/v1/status/buildinfo",
+    "/api/v2/status",
+    "/api/v2/receivers",
+    "/api/v2/alerts",
+    "/api/v2/alerts/groups",
+    "/api/v2/silences",
     "/no-such-page",
 ];
 

@@ -178,12 +178,11 @@ pub(super) async fn post(
     let silence = Silence::new(request, kept.clone(), now)
         .map_err(|fault| Refused::bad(format!("Failed to create silence: {fault}")))?;
     let silence_id = silence.id.to_string();
-    api.core.send(Event::Silence(Box::new(silence))).await?;
+    api.core.confirm(Event::Silence(Box::new(silence))).await?;
     if let Some(old) = known.filter(|known| kept.is_none() && known.state(now) != SilenceState::Expired) {
         // After the new one holds, so that nothing slips through between the two.
-        api.core.send(Event::ExpireSilence { id: old.id, by }).await?;
+        api.core.confirm(Event::ExpireSilence { id: old.id, by }).await?;
     }
-    api.core.ask(|_| ()).await?;
     Ok(Json(Made { silence_id }))
 }
 
@@ -198,8 +197,7 @@ pub(super) async fn expire(
     if !is_known {
         return Err(Refused::unknown(format!("silence {id} not found")));
     }
-    api.core.send(Event::ExpireSilence { id: id.as_str().into(), by: by.into() }).await?;
-    api.core.ask(|_| ()).await?;
+    api.core.confirm(Event::ExpireSilence { id: id.as_str().into(), by: by.into() }).await?;
     Ok(StatusCode::OK)
 }
 
