@@ -14,6 +14,7 @@ mod action;
 mod budget;
 pub mod capacity;
 mod checks;
+mod clock_set;
 mod delivery;
 mod diagnosis;
 mod digest;
@@ -87,6 +88,8 @@ pub struct Engine {
     late_at: Option<Timestamp>,
     /// What is wrong with the daemon itself now, as far as somebody else notices it.
     troubles: BTreeMap<Trouble, Arc<str>>,
+    /// When rests and deadlines of scaling were last held against the clock.
+    minded_at: Option<Timestamp>,
     /// The rest after the last heartbeat.
     beaten: Option<Rest>,
     diagnoses: BTreeSet<(IncidentId, usize)>,
@@ -117,6 +120,7 @@ impl Engine {
             lanes: Lanes::default(),
             late_at: None,
             troubles: BTreeMap::new(),
+            minded_at: None,
             beaten: None,
             diagnoses: BTreeSet::new(),
             suppressor: Suppressor::default(),
@@ -129,6 +133,7 @@ impl Engine {
         engine.sight.restore(&engine.state);
         engine.rebuild_inhibitors();
         engine.resume();
+        engine.doubt_writes();
         engine.adopt(now);
         engine.resume_diagnoses();
         engine.publish(now);
@@ -202,6 +207,7 @@ impl Engine {
         self.renew_troubles(now);
         self.end_troubles(now);
         self.beat(now);
+        self.mind_the_clock(now);
         self.evaluate_scaling(now);
         self.evaluate_capacity(now);
     }
@@ -249,7 +255,7 @@ impl Engine {
 
     /// Until when a target rests on an axis after a step out or back.
     pub fn cooldown(&self, target: &TargetId, axis: Axis, direction: Direction) -> Option<Timestamp> {
-        self.state.cooldowns.get(&(target.clone(), axis, direction)).copied()
+        self.state.cooldowns.get(&(target.clone(), axis, direction)).map(|rest| rest.until)
     }
 
     /// Why a target's wanted step on an axis is not taken, where one is wanted and held.
