@@ -1,13 +1,13 @@
 //! Changes: the pieces of state that a step of the engine altered, as the store keeps them. Owns the closed list of
 //! what is durable.
 
-use super::Timestamp;
 use super::alert::{Alert, AlertKey};
 use super::external_alert::ExternalAlert;
 use super::incident::Incident;
 use super::labels::Labels;
 use super::name::{ActionId, IncidentId, NoticeId, SilenceId, TargetId};
 use super::notice::Notice;
+use super::rest::Rest;
 use super::scaling::{Axis, Direction, ScalingAction, TargetRecord};
 use super::silence::Silence;
 
@@ -22,8 +22,8 @@ pub enum Change {
     Notice(NoticeId, Option<Box<Notice>>),
     /// A scaling action.
     Action(ActionId, Option<Box<ScalingAction>>),
-    /// The end of a cooldown.
-    Cooldown(TargetId, Axis, Direction, Option<Timestamp>),
+    /// A cooldown.
+    Cooldown(TargetId, Axis, Direction, Option<Rest>),
     /// What is remembered of a target beside its actions.
     Target(TargetId, Option<Box<TargetRecord>>),
     /// A silence.

@@ -14,6 +14,7 @@ mod action;
 mod budget;
 pub mod capacity;
 mod checks;
+mod clock_set;
 mod delivery;
 mod diagnosis;
 mod digest;
@@ -91,6 +92,8 @@ pub struct Engine {
     started_at: Timestamp,
     /// What is wrong with the daemon itself now, as far as somebody else notices it.
     troubles: BTreeMap<Trouble, Arc<str>>,
+    /// When rests and deadlines of scaling were last held against the clock.
+    minded_at: Option<Timestamp>,
     /// The rest after the last heartbeat.
     beaten: Option<Rest>,
     diagnoses: BTreeSet<(IncidentId, usize)>,
@@ -122,6 +125,7 @@ impl Engine {
             late_at: None,
             started_at: now,
             troubles: BTreeMap::new(),
+            minded_at: None,
             beaten: None,
             diagnoses: BTreeSet::new(),
             suppressor: Suppressor::default(),
@@ -134,6 +138,7 @@ impl Engine {
         engine.sight.restore(&engine.state);
         engine.rebuild_inhibitors();
         engine.resume();
+        engine.doubt_writes();
         engine.adopt(now);
         engine.resume_diagnoses();
         engine.publish(now);
@@ -209,6 +214,7 @@ impl Engine {
         self.renew_troubles(now);
         self.end_troubles(now);
         self.beat(now);
+        self.mind_the_clock(now);
         self.evaluate_scaling(now);
         self.evaluate_capacity(now);
     }
@@ -256,7 +262,7 @@ impl Engine {
 
     /// Until when a target rests on an axis after a step out or back.
     pub fn cooldown(&self, target: &TargetId, axis: Axis, direction: Direction) -> Option<Timestamp> {
-        self.state.cooldowns.get(&(target.clone(), axis, direction)).copied()
+        self.state.cooldowns.get(&(target.clone(), axis, direction)).map(|rest| rest.until)
     }
 
     /// Why a target's wanted step on an axis is not taken, where one is wanted and held.

@@ -14,7 +14,7 @@ use crate::domain::scaling::{
 use super::Engine;
 use super::grievance::Grievance;
 use super::scaling::Wanted;
-use super::verify::{has_sizes, is_partly_at};
+use super::verify::{has_sizes, is_down, is_partly_at};
 
 /// So often a revert is tried that is refused.
 const MOST_TRIES: u8 = 5;
@@ -65,7 +65,9 @@ impl Engine {
         snapshot: &WorkloadSnapshot,
         now: Timestamp,
     ) {
+        // Without sight of the metrics a size is given back only where its pods are seen not to be up.
         if self.plan.scaling != ScalingMode::Apply
+            || (self.is_blind() && !is_down(snapshot, &failed))
             || self.paused(&target.id, now).is_some()
             || snapshot.surroundings.paused(now).is_some()
         {

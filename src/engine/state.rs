@@ -10,6 +10,7 @@ use crate::domain::incident::{Incident, IncidentState};
 use crate::domain::labels::Labels;
 use crate::domain::name::{ActionId, IncidentId, IncidentTypeName, NoticeId, RuleId, SilenceId, TargetId};
 use crate::domain::notice::Notice;
+use crate::domain::rest::Rest;
 use crate::domain::rule::RuleSet;
 use crate::domain::scaling::{Axis, Direction, ScalingAction, TargetRecord};
 use crate::domain::silence::Silence;
@@ -36,8 +37,8 @@ pub struct State {
     pub outbox: BTreeMap<NoticeId, Notice>,
     /// The scaling actions that are remembered.
     pub actions: BTreeMap<ActionId, ScalingAction>,
-    /// When each target's rest ends.
-    pub cooldowns: BTreeMap<(TargetId, Axis, Direction), Timestamp>,
+    /// The rest after each target's last step.
+    pub cooldowns: BTreeMap<(TargetId, Axis, Direction), Rest>,
     /// What is remembered of targets beside their actions.
     pub targets: BTreeMap<TargetId, TargetRecord>,
     /// The silences that are remembered, those that are over among them.
@@ -75,8 +76,8 @@ impl State {
             Change::Incident(id, incident) => put(&mut self.incidents, id, incident.map(|it| *it)),
             Change::Notice(id, notice) => put(&mut self.outbox, id, notice.map(|it| *it)),
             Change::Action(id, action) => put(&mut self.actions, id, action.map(|it| *it)),
-            Change::Cooldown(target, axis, direction, until) => {
-                put(&mut self.cooldowns, (target, axis, direction), until);
+            Change::Cooldown(target, axis, direction, rest) => {
+                put(&mut self.cooldowns, (target, axis, direction), rest);
             }
             Change::Target(target, record) => put(&mut self.targets, target, record.map(|it| *it)),
             Change::Silence(id, silence) => put(&mut self.silences, id, silence.map(|it| *it)),
@@ -211,8 +212,8 @@ impl Dirty {
             Change::Action(id, action)
         });
         let cooldowns = self.cooldowns.into_iter().map(|key| {
-            let until = state.cooldowns.get(&key).copied();
-            Change::Cooldown(key.0, key.1, key.2, until)
+            let rest = state.cooldowns.get(&key).copied();
+            Change::Cooldown(key.0, key.1, key.2, rest)
         });
         let targets = self.targets.into_iter().map(|id| {
             let record = state.targets.get(&id).cloned().map(Box::new);

@@ -102,6 +102,8 @@ impl Engine {
     fn settle_write(&mut self, action: ScalingAction, snapshot: &WorkloadSnapshot, now: Timestamp) {
         if is_at(snapshot, &action) {
             self.applied(action, AppliedReason::FoundThere, now);
+        } else if snapshot.uid != action.uid && action.course.doubtful {
+            self.end_in_doubt(action, FailedReason::Replaced, now);
         } else if snapshot.uid != action.uid {
             let text = "not scaled: the workload was replaced by another of its name";
             self.refuse(action, ClusterFailure::NotFound, text, now);
@@ -110,12 +112,9 @@ impl Engine {
         } else if now < action.ready_by {
             // The same write again: if the first one happened after all, the version no longer fits.
             self.write(action);
-        } else if is_partly_at(snapshot, &action) {
-            self.applied_unseen(action, now);
         } else {
-            let reason = ClusterFailure::Unreachable;
-            let text = format!("not scaled {}: {reason}", action.change());
-            self.refuse(action, reason, &text, now);
+            // It is not there yet, or in part; what is still on its way nobody knows.
+            self.end_in_doubt(action, FailedReason::Unseen, now);
         }
     }
 
@@ -123,17 +122,10 @@ impl Engine {
     pub(super) fn lose_sight(&mut self, action: ScalingAction, now: Timestamp) {
         // The write may have happened: a step that nobody could see counts as one.
         if action.state.is_unwritten() {
-            self.applied_unseen(action, now);
+            self.end_in_doubt(action, FailedReason::Unseen, now);
         } else {
             self.fail(action, FailedReason::Unseen, None, now);
         }
-    }
-
-    fn applied_unseen(&mut self, action: ScalingAction, now: Timestamp) {
-        self.cool_down(&action, now);
-        let text = format!("{}: {}", action.change(), FailedReason::Unseen.words());
-        let state = ActionState::Failed { at: now, reason: FailedReason::Unseen };
-        self.finish(action, state, &text, NoticeEvent::NotScaled, now);
     }
 
     fn is_healthy(&self, target: &Target, action: &ScalingAction) -> Option<HealthyReason> {
@@ -142,7 +134,7 @@ impl Engine {
         }
         let since = action.course.applied_at?;
         let seen = self.health.get(&target.id)?;
-        (seen.well && seen.at >= since).then_some(HealthyReason::HealthCheck)
+        (seen.well && seen.at > since).then_some(HealthyReason::HealthCheck)
     }
 
     /// Whether what asked for a step is better; `None` while that cannot be said.
@@ -260,6 +252,11 @@ pub(super) fn is_partly_at(snapshot: &WorkloadSnapshot, action: &ScalingAction) 
         Size::Replicas(_) => false,
         Size::Resources(containers) => snapshot.pods.iter().any(|pod| has_sizes(&pod.containers, containers)),
     }
+}
+
+/// Whether pods are seen not to have come up with an action's size.
+pub(super) fn is_down(snapshot: &WorkloadSnapshot, action: &ScalingAction) -> bool {
+    crashing(snapshot) > action.course.crashing || !is_ready(snapshot, action)
 }
 
 /// Whether every pod runs and takes traffic at that size.

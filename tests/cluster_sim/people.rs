@@ -24,13 +24,6 @@ impl World {
         })
     }
 
-    /// What is not known to have happened yet cannot be seen any more.
-    fn hide(&mut self, target: &TargetId) {
-        let image = &self.disk.image.actions;
-        let known = |id: &_| image.get(id).is_none_or(|action| !action.state.is_unwritten());
-        self.judge.somebody_changed(target, known);
-    }
-
     /// A person, another autoscaler or a pipeline sets the replicas.
     pub(crate) fn somebody_writes(&mut self) {
         if !self.faults.happens(Class::Writers) {
@@ -42,7 +35,6 @@ impl World {
             self.marks.reached("written_by_somebody_during_a_step");
         }
         self.log(|| format!("somebody sets {target} to {replicas}"));
-        self.hide(&target);
         let now = self.agenda.now();
         if let Some(workload) = self.cluster.workloads.get_mut(&target) {
             workload.touch(now);
@@ -62,7 +54,6 @@ impl World {
             self.marks.reached("made_anew_during_a_step");
         }
         self.log(|| format!("{target} is made anew with {replicas}"));
-        self.hide(&target);
         let now = self.agenda.now();
         if let Some(workload) = self.cluster.workloads.get_mut(&target) {
             workload.make_anew(replicas, now);

@@ -69,7 +69,6 @@ impl World {
 
     pub(crate) fn call_write(&mut self, action: Box<ScalingAction>) {
         let target = action.target.clone();
-        self.judge.sent(&action.id);
         let Some(node) = &mut self.node else { return };
         node.lanes.entry(target.clone()).or_default().waiting.push_back(Call::Write(action));
         self.next_call(target);

@@ -3,7 +3,6 @@
 use runbookd::domain::scaling::{Axis, Direction, Purpose, ScalingAction, Size};
 
 use super::{Carried, Held, Judge, SLACK, cool, told};
-use crate::accepted;
 use crate::plans::Edition;
 
 impl Judge {
@@ -105,8 +104,7 @@ impl Judge {
         let Some((steps, per)) = budget.filter(|_| new.direction == Direction::Out) else { return Ok(()) };
         let counted = self.carried.iter().filter(|it| {
             let recent = decided + self.ahead_since(it.at) + SLACK < it.at + per;
-            let is_seen = self.known.contains(&it.id) || !accepted::unseen_by_the_budget();
-            recent && is_seen && it.counts() && it.direction == Direction::Out && !it.hidden
+            recent && it.counts() && it.direction == Direction::Out && !it.hidden
         });
         let counted = counted.count();
         if counted >= usize::try_from(steps).unwrap_or(usize::MAX) {

@@ -11,9 +11,6 @@ use crate::accepted;
 use crate::evidence::{GAP, Run};
 use crate::plans::{BLIND_AFTER, Edition};
 
-/// An answer that was on its way when a write was accepted counts as seen after it.
-const ON_THE_WAY: u64 = 100;
-
 impl Judge {
     /// An action moved.
     pub(crate) fn moved(
@@ -40,12 +37,7 @@ impl Judge {
                 Ok(())
             }
             ActionState::Refused { .. } => {
-                self.refused.insert((action.target.clone(), action.axis), now);
                 self.planned.remove(&action.id);
-                let writes = self.writes.get(&action.id).copied().unwrap_or(0);
-                if accepted::refused_after_an_unknown_outcome(action, writes) {
-                    self.hide(&action.id);
-                }
                 if self.carried.iter().any(|it| it.id == action.id && !it.hidden) {
                     return Err((5, format!("{} was carried out and counts as refused", told(action))));
                 }
@@ -77,7 +69,10 @@ impl Judge {
         within(action, target)?;
         let steady = self.steady_since(now.saturating_sub(2 * BLIND_AFTER));
         let blind = engine.is_blind() || (steady && self.is_blind(now));
-        if blind && !accepted::while_blind(action) {
+        // That pods do not come up is seen in the cluster, not in the metrics.
+        let gives_back_what_is_down =
+            action.course.purpose == Purpose::Revert && self.down.get(&action.target) == Some(&true);
+        if blind && !gives_back_what_is_down {
             return Err((3, format!("{} while blind", told(action))));
         }
         match action.course.purpose {
@@ -96,7 +91,7 @@ impl Judge {
         let Some(trigger) = policy.triggers.iter().find(|it| it.name == action.trigger) else {
             return Err((3, format!("{} for a trigger that is none", told(action))));
         };
-        let since = self.applied_at.get(&action.target).map_or(0, |at| at.saturating_sub(ON_THE_WAY));
+        let since = self.applied_at.get(&action.target).copied().unwrap_or(0);
         let Some(run) = self.evidence.breach(target, trigger, since) else {
             return Err((3, format!("{} and {} is not beyond its threshold", told(action), trigger.metric)));
         };
@@ -118,7 +113,7 @@ impl Judge {
         let Some(scale_in) = policy.scale_in else {
             return Err((3, format!("{} and nothing is ever taken back", told(action))));
         };
-        let since = self.applied_at.get(&action.target).map_or(0, |at| at.saturating_sub(ON_THE_WAY));
+        let since = self.applied_at.get(&action.target).copied().unwrap_or(0);
         for trigger in &policy.triggers {
             let Some(run) = self.evidence.clear(target, trigger, since) else {
                 return Err((3, format!("{} and {} is not clear", told(action), trigger.metric)));

@@ -4,7 +4,6 @@ use runbookd::domain::scaling::{Axis, AxisChoice, Direction, HeldReason, Scaling
 use runbookd::engine::Engine;
 
 use super::{Held, Judge, SLACK, millis, told};
-use crate::accepted;
 use crate::evidence::GAP;
 use crate::plans::{BLIND_AFTER, Edition};
 use crate::source::Metric;
@@ -14,8 +13,6 @@ use crate::world::{CALM, World};
 const UNEXPLAINED: u64 = 45_000;
 /// The longest life of an action: three spells of the longest `ready_within`, the longest `settle`, and calls that hang.
 const LONGEST: u64 = (3 * 5 + 2 + 1) * 60_000;
-/// For how long a refusal is the reason, in milliseconds: what will not pass by itself is tried again after it.
-const REFUSED: u64 = 11 * 60_000;
 
 impl Judge {
     /// After each tick: I4 and I7.
@@ -68,16 +65,13 @@ impl Judge {
         let place = (target.id.clone(), axis);
         let policy = edition.policy();
         let wanted = millis(policy.sustained) + SLACK;
-        let counts = |by: i64| by < 0 && accepted::evidence_lies_in_the_future();
-        let back =
-            self.jumps.iter().filter(|(_, by)| counts(*by)).map(|(_, by)| by.unsigned_abs()).sum::<u64>();
-        let steady = self.steady_since(now.saturating_sub(wanted + 60_000 + back));
+        let steady = self.steady_since(now.saturating_sub(wanted + 60_000));
         let since = self.moved_at.get(&target.id).copied().unwrap_or(0).max(self.loaded_at);
         let lasts = policy.triggers.iter().filter(|it| it.axis == AxisChoice::Only(axis)).any(|trigger| {
             let run = self.evidence.breach(target, trigger, since);
             run.is_some_and(|run| run.lasts() >= wanted && now - run.to < GAP - SLACK)
         });
-        if !lasts || !steady || self.has_reason(engine, target, axis, now) {
+        if !lasts || !steady || Self::has_reason(engine, target, axis) {
             self.unexplained.remove(&place);
             return Ok(());
         }
@@ -92,15 +86,10 @@ impl Judge {
     }
 
     /// Whether a step is under way, one is owed back, or it is said why there is none.
-    fn has_reason(&self, engine: &Engine, target: &Target, axis: Axis, now: u64) -> bool {
+    fn has_reason(engine: &Engine, target: &Target, axis: Axis) -> bool {
         let moves = engine.actions().filter(|it| it.target == target.id);
         let mut moves = moves.filter(|it| it.state.is_running() || it.course.owes_revert.is_some());
-        // A refusal holds up both axes.
-        let refused = Axis::ALL.iter().any(|other| {
-            let concerns = accepted::a_refusal_holds_both_axes() || *other == axis;
-            concerns && self.refused.get(&(target.id.clone(), *other)).is_some_and(|at| now - at < REFUSED)
-        });
-        moves.next().is_some() || refused || engine.held(&target.id, axis, Direction::Out).is_some()
+        moves.next().is_some() || engine.held(&target.id, axis, Direction::Out).is_some()
     }
 }
 
@@ -109,8 +98,6 @@ impl World {
     pub(crate) fn judge_the_calm(&self) -> Held {
         let Some(engine) = self.engine() else { return Err((8, "the daemon is down".into())) };
         let now = self.agenda.now();
-        // A clock that was set back makes rests longer, and nobody can say by how much.
-        let back = self.judge.jumps.iter().any(|(_, by)| *by < 0);
         for target in &self.edition.policy().targets {
             let Some(workload) = self.cluster.workloads.get(&target.id) else { continue };
             let trigger = self
@@ -130,7 +117,7 @@ impl World {
             let held = engine.held(&target.id, Axis::Horizontal, Direction::Out);
             // What was given up is for people.
             let given_up = matches!(held, Some(HeldReason::Frozen(_)));
-            if wants && !moved && !back && !given_up {
+            if wants && !moved && !given_up {
                 return Err((8, format!("{} has {value:.2} and no step came, held: {held:?}", target.id)));
             }
         }

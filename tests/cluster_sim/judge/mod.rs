@@ -24,9 +24,10 @@ use std::time::Duration;
 
 use runbookd::domain::name::{ActionId, TargetId};
 use runbookd::domain::observation::Answer;
-use runbookd::domain::scaling::{Axis, Direction, Purpose, ScalingAction, Trigger, WorkloadSnapshot};
+use runbookd::domain::scaling::{
+    Axis, Direction, PodSnapshot, Purpose, ResizeState, ScalingAction, Trigger, WorkloadSnapshot,
+};
 
-use crate::accepted;
 use crate::evidence::Evidence;
 use crate::marks::Marks;
 use crate::plans::Edition;
@@ -64,7 +65,7 @@ struct Carried {
     at: u64,
     /// The shortest rest of any plan since, in milliseconds.
     cool: u64,
-    /// Whether somebody else changed the workload since: then nobody can see that the step happened.
+    /// Whether it was carried out after it had ended for the daemon: then nobody can see that it happened.
     hidden: bool,
 }
 
@@ -75,8 +76,9 @@ pub(crate) struct Judge {
     planned: BTreeMap<ActionId, Planned>,
     carried: Vec<Carried>,
     dry: BTreeMap<(TargetId, Axis), (u64, u64, ActionId)>,
-    refused: BTreeMap<(TargetId, Axis), u64>,
     rollouts: BTreeMap<TargetId, bool>,
+    /// Whether pods of a target were seen not to be up.
+    down: BTreeMap<TargetId, bool>,
     unexplained: BTreeMap<(TargetId, Axis), u64>,
     /// When an action of a target moved last: what was seen before counts no more.
     moved_at: BTreeMap<TargetId, u64>,
@@ -86,8 +88,6 @@ pub(crate) struct Judge {
     jumps: Vec<(u64, i64)>,
     /// When a target was last without a breach for long, or somebody resumed it, or it was no target.
     quiet_at: BTreeMap<TargetId, u64>,
-    /// How often each step was sent.
-    writes: BTreeMap<ActionId, u32>,
     /// The steps whose write the API server accepted.
     done: BTreeSet<ActionId>,
     /// The steps that the daemon knows to be carried out.
@@ -120,6 +120,10 @@ impl Judge {
 
     /// A look is on its way to the daemon.
     pub(crate) fn saw(&mut self, seen: &WorkloadSnapshot, _life: u32) {
+        let down = seen.ready_replicas < seen.replicas
+            || seen.rollout_in_progress
+            || seen.pods.iter().any(is_unsettled);
+        self.down.insert(seen.target.clone(), down);
         self.rollouts.insert(seen.target.clone(), seen.rollout_in_progress);
     }
 
@@ -129,29 +133,9 @@ impl Judge {
         self.unexplained.clear();
     }
 
-    /// A write of a step is sent.
-    pub(crate) fn sent(&mut self, id: &ActionId) {
-        *self.writes.entry(id.clone()).or_insert(0) += 1;
-    }
-
     /// The API server accepted a write, whether or not there was anything to change.
     pub(crate) fn accepted(&mut self, id: &ActionId) {
         self.done.insert(id.clone());
-    }
-
-    /// What the daemon does not know to be carried out.
-    fn hide(&mut self, id: &ActionId) {
-        self.carried.iter_mut().filter(|it| it.id == *id).for_each(|it| it.hidden = true);
-    }
-
-    /// Somebody else changed a workload, while a step on it may not be known to have happened.
-    pub(crate) fn somebody_changed(&mut self, target: &TargetId, known: impl Fn(&ActionId) -> bool) {
-        if !accepted::hidden_by_somebody_else() {
-            return;
-        }
-        for carried in self.carried.iter_mut().filter(|it| it.target == *target && !known(&it.id)) {
-            carried.hidden = true;
-        }
     }
 
     pub(crate) fn reloaded(&mut self, edition: &Edition, now: u64) {
@@ -194,6 +178,10 @@ impl Carried {
     fn counts(&self) -> bool {
         matches!(self.purpose, Purpose::Triggered | Purpose::Scheduled | Purpose::Cleared)
     }
+}
+
+fn is_unsettled(pod: &PodSnapshot) -> bool {
+    !pod.ready || pod.resize != ResizeState::Settled
 }
 
 fn cool(edition: &Edition, axis: Axis, direction: Direction) -> u64 {
