@@ -49,6 +49,7 @@ impl LinkView {
             Reason::Became { text, .. } if text.contains("tried again") => "wait",
             Reason::Waits { .. } | Reason::InFlight { .. } => "wait",
             Reason::Value { .. }
+            | Reason::Posted { .. }
             | Reason::Grouped { .. }
             | Reason::Routed { .. }
             | Reason::AlreadyTold { .. }
@@ -65,7 +66,11 @@ impl LinkView {
 
 fn channel_of(reason: &Reason) -> Option<&str> {
     match reason {
-        Reason::Value { .. } | Reason::Grouped { .. } | Reason::NotFiring | Reason::Held(_) => None,
+        Reason::Value { .. }
+        | Reason::Posted { .. }
+        | Reason::Grouped { .. }
+        | Reason::NotFiring
+        | Reason::Held(_) => None,
         Reason::Routed { channel, .. }
         | Reason::NotRouted { channel, .. }
         | Reason::AlreadyTold { channel, .. }
