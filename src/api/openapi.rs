@@ -1,4 +1,4 @@
-//! The OpenAPI document: every operation below `/api` that people and programs may use. Owns the table of operations; the
+//! The `OpenAPI` document: every operation below `/api` that people and programs may use. Owns the table of operations; the
 //! routes themselves stand where they are served, and a test compares the two.
 
 use std::collections::BTreeMap;

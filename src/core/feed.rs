@@ -83,7 +83,9 @@ impl Feed {
             return;
         }
         let news: BTreeSet<News> = changes.iter().filter_map(of).collect();
-        news.into_iter().for_each(|news| self.tell(news));
+        for news in news {
+            self.tell(news);
+        }
     }
 
     fn tell(&self, news: News) {

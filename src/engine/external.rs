@@ -33,6 +33,12 @@ const DEFAULT_TYPE: &str = "service_outage";
 /// fires must not be called over for that. Prometheus and vmalert repeat every minute.
 const AFTER_START: Duration = Duration::from_secs(2 * 60);
 
+/// The names of windows: in which nobody is told, and outside of which nobody is.
+pub(super) struct Windows {
+    pub(super) mute: Vec<Arc<str>>,
+    pub(super) active: Vec<Arc<str>>,
+}
+
 /// The key of an external alert.
 pub(super) fn key(labels: &Labels) -> AlertKey {
     AlertKey { rule: RuleId::from(EXTERNAL), series: labels.clone() }
@@ -88,14 +94,14 @@ impl Engine {
 
     /// The windows that an external alert names in its annotations: in which nobody is told, and outside of which nobody
     /// is. A name that no window has says nothing.
-    pub(super) fn windows_of_external(&self, key: &AlertKey) -> Option<(Vec<Arc<str>>, Vec<Arc<str>>)> {
+    pub(super) fn windows_of_external(&self, key: &AlertKey) -> Option<Windows> {
         let alert = self.state.external.get(&key.series).filter(|_| key.rule.as_str() == EXTERNAL)?;
         let known = |annotation: &str| {
             let names = alert.names(annotation);
             let known = |name: &&str| self.plan.rules.time_intervals.contains_key(*name);
             names.filter(known).map(Arc::from).collect::<Vec<_>>()
         };
-        Some((known("mute_time_intervals"), known("active_time_intervals")))
+        Some(Windows { mute: known("mute_time_intervals"), active: known("active_time_intervals") })
     }
 
     /// What there is to say of an alert that was handed in.

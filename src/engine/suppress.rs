@@ -289,12 +289,11 @@ impl Engine {
     /// Why nobody is told of an alert in this part of the calendar.
     pub(super) fn out_of_hours(&self, key: &AlertKey, now: Timestamp) -> Option<Suppression> {
         let of_external;
-        let (mute, active) = match self.rule(&key.rule) {
-            Some(rule) => (&rule.mute_time_intervals, &rule.active_time_intervals),
-            None => {
-                of_external = self.windows_of_external(key)?;
-                (&of_external.0, &of_external.1)
-            }
+        let (mute, active) = if let Some(rule) = self.rule(&key.rule) {
+            (&rule.mute_time_intervals, &rule.active_time_intervals)
+        } else {
+            of_external = self.windows_of_external(key)?;
+            (&of_external.mute, &of_external.active)
         };
         let intervals = &self.plan.rules.time_intervals;
         let is_in = |name: &&Arc<str>| intervals.get(*name).is_some_and(|it| it.contains(now));

@@ -1,4 +1,4 @@
-//! The OpenAPI document: it names every route and no other, it is the one under docs/, and whatever is asked by it, however
+//! The `OpenAPI` document: it names every route and no other, it is the one under docs/, and whatever is asked by it, however
 //! odd, is answered and never with a failure of the daemon's own.
 
 use std::collections::BTreeSet;
@@ -39,8 +39,8 @@ async fn the_document_is_the_one_in_the_docs_and_names_every_route() {
     let room = Room::open(folder.path()).await;
     let (_, document) = room.get(PATH).await;
     room.close().await;
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let file = root.join("docs/openapi.json");
+    let home = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let file = home.join("docs/openapi.json");
     let text = format!("{}\n", serde_json::to_string_pretty(&document).unwrap());
     if std::env::var_os("UPDATE").is_some() {
         std::fs::write(&file, &text).unwrap();
@@ -49,7 +49,7 @@ async fn the_document_is_the_one_in_the_docs_and_names_every_route() {
     assert!(kept == text, "docs/openapi.json is old: run this test with UPDATE=1 and read the difference");
 
     let mut code = String::new();
-    sources(&root.join("src/api"), &mut code);
+    sources(&home.join("src/api"), &mut code);
     let route = Regex::new(r#"\.route\(\s*"(/api/[^"]+)",\s*((?:[^()]|\([^()]*\))*)\)"#).unwrap();
     let method = Regex::new(r"\b(get|post|put|patch|delete)\(").unwrap();
     let mut served = BTreeSet::new();
@@ -155,7 +155,11 @@ fn schema_requires(schema: &Value, name: &str) -> bool {
 }
 
 fn encoded(text: &str) -> String {
-    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+    let mut out = String::new();
+    for byte in text.bytes() {
+        out.push_str(&format!("%{byte:02X}"));
+    }
+    out
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

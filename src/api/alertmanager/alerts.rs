@@ -197,7 +197,11 @@ pub(super) fn said(text: Option<&str>) -> Result<Option<Timestamp>, String> {
 }
 
 fn cut(text: Arc<str>, longest: usize) -> Arc<str> {
-    if text.len() <= longest { text } else { text[..text.floor_char_boundary(longest)].into() }
+    if text.len() <= longest {
+        return text;
+    }
+    let end = (0..=longest).rev().find(|at| text.is_char_boundary(*at)).unwrap_or_default();
+    text[..end].into()
 }
 
 /// Times with milliseconds, as Alertmanager writes them.

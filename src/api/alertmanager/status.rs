@@ -71,21 +71,20 @@ pub(super) async fn receivers(State(api): State<Api>) -> Result<Json<Vec<Receive
 fn configuration(engine: &Engine) -> String {
     let plan = engine.plan();
     let quoted = |text: &str| serde_json::Value::from(text).to_string();
-    let routed = |severity: Severity| {
-        engine.hearing(severity).iter().map(move |name| {
-            format!(
-                "  - receiver: {}\n    matchers: [{}]\n    continue: true\n",
-                quoted(name.as_str()),
-                quoted(&format!("severity=\"{severity}\""))
-            )
-        })
-    };
-    let routes: String = routed(Severity::Critical).chain(routed(Severity::Warning)).collect();
-    let receivers: String =
-        plan.channels.keys().map(|name| format!("- name: {}\n", quoted(name.as_str()))).collect();
-    format!(
-        "global:\n  resolve_timeout: {}s\nroute:\n  receiver: {}\n  routes:\n{routes}receivers:\n{receivers}",
+    let mut text = format!(
+        "global:\n  resolve_timeout: {}s\nroute:\n  receiver: {}\n  routes:\n",
         plan.resolve_timeout.as_secs(),
         quoted(plan.communication.primary.as_str()),
-    )
+    );
+    for severity in [Severity::Critical, Severity::Warning] {
+        for name in engine.hearing(severity) {
+            let (name, fits) = (quoted(name.as_str()), quoted(&format!("severity=\"{severity}\"")));
+            text.push_str(&format!("  - receiver: {name}\n    matchers: [{fits}]\n    continue: true\n"));
+        }
+    }
+    text.push_str("receivers:\n");
+    for name in plan.channels.keys() {
+        text.push_str(&format!("- name: {}\n", quoted(name.as_str())));
+    }
+    text
 }
