@@ -184,6 +184,8 @@ async fn change(
 ) -> Result<Json<IncidentView>, Problem> {
     find(api, &id).await?;
     api.core.send(event(id.as_str().into())).await?;
+    // What was asked for must be in the answer, and whoever only looks may be answered before.
+    api.core.ask(|_| ()).await?;
     find(api, &id).await.map(Json)
 }
 

@@ -164,6 +164,7 @@ pub(super) async fn put(
         .map_err(|fault: SilenceFault| bad(fault.to_string()))?;
     let id = silence.id.to_string();
     api.core.send(Event::Silence(Box::new(silence))).await?;
+    settled(&api).await?;
     let code = if is_new { StatusCode::CREATED } else { StatusCode::OK };
     Ok((code, Json(find(&api, &id).await?)))
 }
@@ -183,7 +184,12 @@ pub(super) async fn expire(
 pub(super) async fn end(api: &Api, by: String, id: &str) -> Result<(), Problem> {
     find(api, id).await?;
     api.core.send(Event::ExpireSilence { id: id.into(), by: by.into() }).await?;
-    Ok(())
+    settled(api).await
+}
+
+/// Waits until what was handed in is in what is seen: whoever only looks may be answered before.
+async fn settled(api: &Api) -> Result<(), Problem> {
+    Ok(api.core.ask(|_| ()).await?)
 }
 
 async fn find(api: &Api, id: &str) -> Result<SilenceView, Problem> {
