@@ -146,6 +146,7 @@ async fn ask_everything(home: &Home, when: &str, said: &mut BTreeMap<String, Vec
         paths.push(format!("/api/runbookd/v1/incidents/{id}"));
         paths.push(format!("/incidents/{id}"));
         paths.push(format!("/incidents/{id}/chart.png"));
+        paths.push(format!("/incidents/{id}/explain"));
     }
     for path in paths {
         let text = home.asker().any(&path).await?;
@@ -154,13 +155,23 @@ async fn ask_everything(home: &Home, when: &str, said: &mut BTreeMap<String, Vec
     Ok(())
 }
 
-/// The routes of `src/api/mod.rs` that answer GET; those with an id are asked for every incident.
-pub(crate) const READABLE: [&str; 10] = [
+/// The routes of `src/api/mod.rs` and `src/api/pages/mod.rs` that answer GET; those with an id are asked for every incident.
+pub(crate) const READABLE: [&str; 20] = [
     "/healthz",
     "/readyz",
     "/metrics",
     "/",
     "/style.css",
+    "/app.js",
+    "/icon.svg",
+    "/sign-in",
+    "/incidents",
+    "/alerts",
+    "/rules",
+    "/scaling",
+    "/capacity",
+    "/tenants",
+    "/silences",
     "/api/runbookd/v1/incidents",
     "/api/runbookd/v1/silences",
     "/api/runbookd/v1/scaling",
