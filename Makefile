@@ -18,7 +18,7 @@ TARGET_DIR = $(shell $(CARGO) metadata --no-deps --format-version 1 | grep -o '"
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
 
-setup: ## install what is missing: prometheus, amtool, kubectl, strace, a C compiler (Debian)
+setup: ## install what is missing: prometheus, amtool, kubectl, strace, a C compiler, chromium, axe (Debian)
 	@.ci/setup
 
 build: ## build the daemon, the demo and the test doubles

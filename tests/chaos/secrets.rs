@@ -149,6 +149,7 @@ async fn ask_everything(home: &Home, when: &str, said: &mut BTreeMap<String, Vec
         paths.push(format!("/api/runbookd/v1/explain/{id}"));
         paths.push(format!("/incidents/{id}"));
         paths.push(format!("/incidents/{id}/chart.png"));
+        paths.push(format!("/incidents/{id}/explain"));
     }
     for path in paths {
         let text = home.asker().any(&path).await?;
@@ -164,6 +165,16 @@ pub(crate) const READABLE: &[&str] = &[
     "/metrics",
     "/",
     "/style.css",
+    "/app.js",
+    "/icon.svg",
+    "/sign-in",
+    "/incidents",
+    "/alerts",
+    "/rules",
+    "/scaling",
+    "/capacity",
+    "/tenants",
+    "/silences",
     "/api/runbookd/v1/incidents",
     "/api/runbookd/v1/silences",
     "/api/runbookd/v1/scaling",

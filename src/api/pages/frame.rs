@@ -8,7 +8,6 @@ use serde::Serialize;
 use crate::api::Api;
 use crate::core::clock;
 use crate::domain::Timestamp;
-use crate::domain::incident::IncidentState;
 use crate::engine::Engine;
 
 use super::assets::MARK;
@@ -55,7 +54,7 @@ impl Pulse {
         };
         for incident in engine.incidents().filter(|incident| incident.state.is_active()) {
             pulse.open += 1;
-            pulse.unacknowledged += usize::from(incident.state == IncidentState::Open);
+            pulse.unacknowledged += usize::from(incident.acknowledged.is_none());
         }
         for (_, _, alert) in engine.alerts() {
             match alert.state {

@@ -88,6 +88,7 @@ pub(super) async fn list(
         let fits = |incident: &&Incident| match state.as_str() {
             "" => true,
             "active" => incident.state.is_active(),
+            "waiting" => incident.state.is_active() && incident.acknowledged.is_none(),
             state => incident.state.as_str() == state,
         };
         let mut found: Vec<&Incident> = engine.incidents().filter(fits).collect();
@@ -117,6 +118,8 @@ struct IncidentPage {
     view: IncidentView,
     /// What the chart shows, where there is a query to draw.
     chart: Option<String>,
+    is_active: bool,
+    name: String,
     what: String,
     impact: String,
     /// What the daemon and people did, newest first.
@@ -170,11 +173,14 @@ fn view(engine: &Engine, id: &IncidentId, all: bool, now: Timestamp) -> Option<I
         }
     }
     let facts = engine.facts_of(id, now)?;
+    let is_active = incident.state.is_active();
     let lead = facts.lead.as_ref();
     let drawn = lead.is_some_and(|lead| engine.plan().rules.rules.contains_key(&lead.rule));
-    let waking = incident.escalation.as_ref().filter(|_| incident.state == IncidentState::Open);
+    let waking = incident.escalation.as_ref().filter(|_| is_active && incident.acknowledged.is_none());
     Some(IncidentPage {
         chart: drawn.then(|| caption(&facts, now)),
+        is_active,
+        name: incident.subject_name().to_owned(),
         what: what_and_limit(&facts),
         impact: facts.impact.to_string(),
         actions: facts.actions.iter().map(|it| DoneView { at: it.at, text: it.text.to_string() }).collect(),
@@ -187,7 +193,7 @@ fn view(engine: &Engine, id: &IncidentId, all: bool, now: Timestamp) -> Option<I
         }),
         done: incident.checklist.iter().filter(|item| item.done.is_some()).count(),
         earlier,
-        can_silence: incident.state.is_active() && incident.silence_matchers().is_some(),
+        can_silence: is_active && incident.silence_matchers().is_some(),
         view,
     })
 }

@@ -20,6 +20,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// After so many looks without a change values are shown anew, and the connection is seen to live.
 const BEAT: u32 = 10;
 
+// An event without data is none to a browser, so each says that there is something to look at.
 pub(super) async fn stream(State(api): State<Api>) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     let first = mark(&api).await;
     let looks = stream::unfold((api, first, 0_u32), |(api, mut known, mut quiet)| async move {
@@ -32,10 +33,10 @@ pub(super) async fn stream(State(api): State<Api>) -> Sse<impl Stream<Item = Res
             quiet += 1;
             if seen != known {
                 known = seen;
-                return Some((Ok(Event::default().event("changed").data("")), (api, known, 0)));
+                return Some((Ok(Event::default().event("changed").data("look")), (api, known, 0)));
             }
             if quiet >= BEAT {
-                return Some((Ok(Event::default().event("beat").data("")), (api, known, 0)));
+                return Some((Ok(Event::default().event("beat").data("look")), (api, known, 0)));
             }
         }
     });
