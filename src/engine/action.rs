@@ -45,6 +45,8 @@ impl Engine {
         self.release_held(target, ask.axis, ask.direction);
         let mut action = self.action(target, ask, (from, to), snapshot, now);
         action.course.cores = cores;
+        action.course.raised_from =
+            checks.raise.as_deref().and_then(|autoscaler| snapshot.surroundings.least_of(autoscaler));
         action.course.raise = checks.raise;
         self.narrate(&action, &format!("planned {}: {}", action.change(), action.evidence), now);
         let reason =

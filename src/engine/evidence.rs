@@ -257,7 +257,7 @@ impl Engine {
         (!ahead && !has_passed(vote.seen_at, span, now)).then_some(*vote)
     }
 
-    fn interval_of(&self, trigger: &Trigger) -> Duration {
+    pub(super) fn interval_of(&self, trigger: &Trigger) -> Duration {
         self.plan.rules.queries.get(&trigger.query).map_or(Duration::ZERO, |query| query.interval)
     }
 }

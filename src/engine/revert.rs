@@ -74,7 +74,11 @@ impl Engine {
             self.rest(&target.id, now);
             return;
         }
+        let raised = failed.course.raise.as_deref();
         let is_there = match &failed.to {
+            Size::Replicas(count) if let Some(autoscaler) = raised => {
+                snapshot.surroundings.least_of(autoscaler) == Some(*count)
+            }
             Size::Replicas(count) => snapshot.replicas == *count,
             Size::Resources(sizes) => {
                 has_sizes(&snapshot.containers, sizes) || is_partly_at(snapshot, &failed)
@@ -82,6 +86,10 @@ impl Engine {
         };
         // Somebody else may have left less than the bounds allow before the step.
         let last_good = match &failed.from {
+            // The autoscaler gets the least back that its owner gave it, and has the say again.
+            Size::Replicas(count) if raised.is_some() => {
+                Size::Replicas(failed.course.raised_from.unwrap_or(*count))
+            }
             Size::Replicas(count) => Size::Replicas((*count).max(target.bounds(now).least)),
             Size::Resources(_) => failed.from.clone(),
         };

@@ -13,6 +13,7 @@ use crate::domain::scaling::{
 };
 
 use super::Engine;
+use super::evidence::Vote;
 
 /// A trigger is better when its value fell by this share of what it was when the step was decided.
 const BETTER_BY: f64 = 0.05;
@@ -150,12 +151,19 @@ impl Engine {
             return Some(VerifiedReason::NothingToJudge);
         }
         let since = action.course.applied_at?;
+        let ready = action.course.past.iter().chain([&action.state]).find_map(|state| match state {
+            ActionState::Ready { at } => Some((*at).min(now)),
+            _ => None,
+        });
+        let ready = ready.unwrap_or(since);
         let mut judged = false;
         for before in asked() {
             let trigger = policy.triggers.iter().find(|trigger| trigger.name == before.trigger);
             let vote = trigger.and_then(|trigger| self.fresh_value(target, trigger, now));
-            // What was seen before the write says nothing about it.
-            let Some(vote) = vote.filter(|vote| vote.seen_at > since) else { continue };
+            // What was seen before the write says nothing about it, and pods that are young do little yet.
+            let settled = trigger.and_then(|trigger| ready.checked_add(self.interval_of(trigger)).ok());
+            let counts = |vote: &Vote| vote.seen_at > since && settled.is_some_and(|at| vote.seen_at >= at);
+            let Some(vote) = vote.filter(counts) else { continue };
             judged = true;
             if vote.value <= before.threshold || vote.value <= before.value * (1.0 - BETTER_BY) {
                 return Some(VerifiedReason::Improved);
@@ -212,7 +220,9 @@ fn undone(snapshot: &WorkloadSnapshot, action: &ScalingAction) -> Option<Undone>
     };
     // Where another autoscaler's least was raised, it has to follow first.
     let awaited = action.course.raise.is_some() && matches!(action.state, ActionState::Applied { .. });
-    (is_back && !awaited).then(|| Undone { by: writer_of_replicas(snapshot) })
+    // Where its least was given back, how many there are is the autoscaler's to say.
+    let is_free = action.course.raise.is_some() && action.course.direction == Direction::In;
+    (is_back && !awaited && !is_free).then(|| Undone { by: writer_of_replicas(snapshot) })
 }
 
 /// Who wrote the number of replicas last, where that is known and not the daemon.
@@ -228,6 +238,12 @@ fn writer_of(owner: Option<&FieldOwner>) -> Option<Arc<str>> {
 /// Whether the workload has the size that the action asked for.
 fn is_at(snapshot: &WorkloadSnapshot, action: &ScalingAction) -> bool {
     match &action.to {
+        Size::Replicas(count)
+            if action.course.direction == Direction::In
+                && let Some(autoscaler) = &action.course.raise =>
+        {
+            snapshot.uid == action.uid && snapshot.surroundings.least_of(autoscaler) == Some(*count)
+        }
         // Somebody may have added more meanwhile; what was asked for is there all the same.
         Size::Replicas(count) if action.state.is_unwritten() || action.course.direction == Direction::In => {
             snapshot.uid == action.uid && snapshot.replicas == *count

@@ -262,6 +262,9 @@ pub struct Course {
     /// The autoscaler whose least is raised in place of the workload's own number.
     #[serde(default)]
     pub raise: Option<Arc<str>>,
+    /// The least that autoscaler had before.
+    #[serde(default)]
+    pub raised_from: Option<u32>,
     /// What the template gave each container when it was decided.
     #[serde(default)]
     pub template: Vec<ContainerSize>,
