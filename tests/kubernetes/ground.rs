@@ -52,9 +52,9 @@ impl Ground {
         kubeconfig: &Path,
         case: impl FnOnce(Self) -> F,
     ) {
-        let read = || Kubeconfig::read_from(kubeconfig).expect("the kubeconfig can be read");
         let options = KubeConfigOptions::default();
-        let config = kube::Config::from_custom_kubeconfig(read(), &options).await.unwrap();
+        let kubeconfig = Kubeconfig::read_from(kubeconfig).unwrap();
+        let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.unwrap();
         let client = kube::Client::try_from(config.clone()).unwrap();
         let cluster = Cluster::from_config(config).unwrap().with_timeout(super::SOON);
         let namespace = format!("runbookd-test-{:08x}", fastrand::u32(..));
@@ -69,7 +69,7 @@ impl Ground {
         if let Err(failed) = outcome {
             resume_unwind(failed.into_panic());
         }
-        removed.expect("the namespace is removed");
+        removed.unwrap();
     }
 
     /// Makes the Deployment `checkout` of so many pods that do nothing, and waits until they are ready.
@@ -112,10 +112,8 @@ impl Ground {
                 tokio::time::sleep(AGAIN_AFTER).await;
             }
         };
-        match tokio::time::timeout(PATIENCE, looking).await {
-            Ok(seen) => seen,
-            Err(_) => panic!("not so within {PATIENCE:?}; the last look: {last:?}"),
-        }
+        let found = tokio::time::timeout(PATIENCE, looking).await.ok();
+        found.unwrap_or_else(|| panic!("not so within {PATIENCE:?}; the last look: {last:?}"))
     }
 
     /// Makes a quota.

@@ -146,8 +146,8 @@ async fn a_kill_between_any_two_states_of_a_revert_repeats_and_forgets_nothing()
 
     // Found there.
     let daemon = again(&rig, daemon).await;
-    let given_back = |target: &Value| target["actions"][1]["state"] == "reverted";
-    let reverted = until(&daemon, NAME, given_back).await;
+    let is_reverted = |target: &Value| target["actions"][1]["state"] == "reverted";
+    let reverted = until(&daemon, NAME, is_reverted).await;
     assert_eq!(reverted["actions"][0]["purpose"], "revert");
     assert_eq!(reverted["actions"][1]["reason"], "not_ready");
 
