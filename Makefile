@@ -13,12 +13,12 @@ IMAGE ?= runbookd:$(VERSION)
 # Where cargo builds, whatever CARGO_TARGET_DIR or a cargo configuration says.
 TARGET_DIR = $(shell $(CARGO) metadata --no-deps --format-version 1 | grep -o '"target_directory":"[^"]*"' | cut -d'"' -f4)
 
-.PHONY: help setup build test check bench chaos sim storm demo image manifests
+.PHONY: help setup build test check bench chaos sim compare storm storm-scaling test-cluster demo image manifests
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
 
-setup: ## install what is missing: prometheus, kubectl, strace, a C compiler (Debian)
+setup: ## install what is missing: prometheus, amtool, kubectl, strace, a C compiler, chromium, axe (Debian)
 	@.ci/setup
 
 build: ## build the daemon, the demo and the test doubles
@@ -48,8 +48,14 @@ check: ## formatting, lints, documentation, dependencies, then all tests
 bench: ## run the benchmarks
 	$(CARGO) bench --workspace --locked --bench '*'
 
-sim: ## the simulation over SEEDS (10000) seeds; SEED=n plays one again
-	SEEDS=$(or $(SEEDS),10000) $(if $(SEED),SEED=$(SEED)) $(CARGO) test --release --locked --test sim every_invariant -- --nocapture
+sim: ## both simulations, of paging and of clusters, over SEEDS (10000) seeds; ONE=sim or cluster_sim; SEED=n plays one again
+	@for one in $(or $(ONE),sim cluster_sim); do \
+	    SEEDS=$(or $(SEEDS),10000) $(if $(SEED),SEED=$(SEED)) \
+	        $(CARGO) test --release --locked --test $$one every_invariant -- --nocapture; \
+	done
+
+compare: ## play six shapes of load against runbookd and HPA, and write docs/scaling-compared.md and its picture anew
+	UPDATE=1 $(CARGO) test --locked --test closed_loop the_page -- --nocapture
 
 chaos: ## kill the daemon KILLS (1000) times under a storm, with ill receivers and a full disk, then the simulation
 	KILLS=$(or $(KILLS),1000) SEED=$(or $(SEED),$(shell date +%s)) ROUNDS=$(or $(ROUNDS),5) \
@@ -60,6 +66,17 @@ storm: ## measure the release binary: ALERTS (5000) at once, and an OUTAGE (60 s
 	$(CARGO) build --release --locked --bin runbookd
 	RUNBOOKD="$(TARGET_DIR)/release/runbookd" ALERTS=$(or $(ALERTS),5000) OUTAGE=$(or $(OUTAGE),60) \
 	    $(CARGO) test --locked --test chaos -- --nocapture --test-threads 1 a_storm_is_told a_kill_in_an_outage
+
+storm-scaling: ## measure the release binary: TARGETS (1000) with 3 triggers each at once, over an API 20 ms away
+	TARGETS=$(or $(TARGETS),1000) P99_MS=$(or $(P99_MS),1000) \
+	    $(CARGO) test --release --locked --test end_to_end -- --nocapture --test-threads 1 a_storm_of_breaches
+
+test-cluster: ## the portable part of the Kubernetes suite on the cluster of KUBECONFIG, in namespaces that it removes
+	@if [ -z "$${KUBECONFIG:-}" ]; then \
+	    echo "test-cluster: skipped, KUBECONFIG names no cluster"; \
+	else \
+	    RUNBOOKD_TEST_CLUSTER="$$KUBECONFIG" $(CARGO) test --locked --test kubernetes -- --nocapture portable; \
+	fi
 
 demo: setup ## the daemon against a synthetic shop, in one terminal; ONCE=1 plays one incident and ends
 	$(CARGO) build --workspace --locked

@@ -86,6 +86,7 @@ fn plan(rules: usize) -> Arc<Plan> {
         escalations: BTreeMap::new(),
         heartbeat: None,
         blind_after: Duration::from_secs(120),
+        resolve_timeout: Duration::from_secs(300),
         tools: Vec::new(),
         scaling: ScalingMode::Off,
     })

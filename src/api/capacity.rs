@@ -152,7 +152,7 @@ pub(super) async fn capacity(
     Ok(Json(view))
 }
 
-fn view(engine: &Engine, now: Timestamp, series: bool) -> CapacityView {
+pub(super) fn view(engine: &Engine, now: Timestamp, series: bool) -> CapacityView {
     let models = engine.plan().rules.resource_requirements.iter().flat_map(|required| &required.models);
     let items = models.filter_map(|model| {
         let seen = engine.model_seen(&model.name, now)?;

@@ -28,7 +28,8 @@ pub(super) async fn status(State(api): State<Api>) -> Result<Json<StatusView>, P
     }))
 }
 
-pub(super) async fn reload(State(api): State<Api>, _changer: Changer) -> Result<StatusCode, Problem> {
+pub(super) async fn reload(State(api): State<Api>, changer: Changer) -> Result<StatusCode, Problem> {
+    changer.as_admin()?;
     // A full queue already holds a request.
     let _ = api.reload_now.try_send(());
     Ok(StatusCode::ACCEPTED)

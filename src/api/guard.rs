@@ -8,17 +8,40 @@ use std::net::IpAddr;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::Api;
 use super::problem::Problem;
+
+/// What a token's owner may do; each may do what those before it may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Role {
+    /// Read.
+    Viewer,
+    /// Work on incidents, silence, pause scaling, hand in alerts.
+    Responder,
+    /// Everything.
+    Admin,
+}
 
 /// Proof that a request may change something; holds the name of whoever asks.
 #[derive(Debug)]
 pub(super) struct Changer {
     /// The token's name, where a token was shown.
     pub(super) name: Option<String>,
+    /// What the token allows; without tokens everything.
+    pub(super) role: Role,
+}
+
+impl Changer {
+    /// Refuses whoever may not change how the daemon itself runs.
+    pub(super) fn as_admin(&self) -> Result<(), Problem> {
+        if self.role < Role::Admin {
+            return Err(Problem::new(StatusCode::FORBIDDEN, "this needs a token with the role `admin`"));
+        }
+        Ok(())
+    }
 }
 
 impl FromRequestParts<Api> for Changer {
@@ -26,7 +49,10 @@ impl FromRequestParts<Api> for Changer {
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
         let headers = &parts.headers;
-        if text(headers, header::CONTENT_TYPE).is_none_or(|kind| !kind.starts_with("application/json")) {
+        // A foreign page cannot send DELETE without asking first either, and many clients send it without a body.
+        let is_json =
+            text(headers, header::CONTENT_TYPE).is_some_and(|kind| kind.starts_with("application/json"));
+        if !is_json && parts.method != Method::DELETE {
             let detail = "a change needs `Content-Type: application/json`";
             return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
         }
@@ -42,9 +68,13 @@ impl FromRequestParts<Api> for Changer {
                 Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
             })?;
             let shown = text(headers, header::AUTHORIZATION).and_then(|it| it.strip_prefix("Bearer "));
-            let name = shown.and_then(|shown| owner(tokens.expose_secret(), shown));
-            return match name {
-                Some(name) => Ok(Self { name: Some(name) }),
+            let found = shown.and_then(|shown| owner(tokens.expose_secret(), shown));
+            return match found {
+                Some((_, Role::Viewer)) => {
+                    let detail = "this needs a token with the role `responder` or `admin`";
+                    Err(Problem::new(StatusCode::FORBIDDEN, detail))
+                }
+                Some((name, role)) => Ok(Self { name: Some(name), role }),
                 None => Err(Problem::new(StatusCode::UNAUTHORIZED, "a change needs a valid bearer token")),
             };
         }
@@ -52,7 +82,7 @@ impl FromRequestParts<Api> for Changer {
             let detail = "without `api.tokens_file` only requests to a loopback address may change anything";
             return Err(Problem::new(StatusCode::FORBIDDEN, detail));
         }
-        Ok(Self { name: None })
+        Ok(Self { name: None, role: Role::Admin })
     }
 }
 
@@ -60,7 +90,8 @@ fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
-fn is_loopback_host(host: &str) -> bool {
+/// Whether a `Host` header names this machine itself.
+pub(super) fn is_loopback_host(host: &str) -> bool {
     let name = match host.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or_default(),
         None => host.split(':').next().unwrap_or_default(),
@@ -68,15 +99,21 @@ fn is_loopback_host(host: &str) -> bool {
     name == "localhost" || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
-/// Whose token it is: the file has a line `name token` for each. Every line is compared whole, so that the time taken
-/// tells nothing about which was close.
-fn owner(tokens: &str, shown: &str) -> Option<String> {
+/// Whose token it is, and what it allows: the file has a line `name token` or `name token role` for each; without a role
+/// it is everything, and with a word that is none only reading. Every line is compared whole, so that the time taken tells
+/// nothing about which was close.
+pub(super) fn owner(tokens: &str, shown: &str) -> Option<(String, Role)> {
     let mut found = None;
     for line in tokens.lines().filter(|line| !line.trim_start().starts_with('#')) {
-        if let Some((name, token)) = line.trim().split_once(char::is_whitespace)
-            && is_same(token.trim(), shown)
-        {
-            found = Some(name.to_owned());
+        let mut words = line.split_whitespace();
+        let (Some(name), Some(token)) = (words.next(), words.next()) else { continue };
+        let role = match (words.next(), words.next()) {
+            (None | Some("admin"), None) => Role::Admin,
+            (Some("responder"), None) => Role::Responder,
+            _ => Role::Viewer,
+        };
+        if is_same(token, shown) {
+            found = Some((name.to_owned(), role));
         }
     }
     found
@@ -105,8 +142,19 @@ mod tests {
 
     #[test]
     fn a_token_names_its_owner() {
-        let file = "# people\nana s3cr3t-of-ana\nci   s3cr3t-of-ci\n";
-        assert_eq!(owner(file, "s3cr3t-of-ci").as_deref(), Some("ci"));
+        let file = "# people\nana s3cr3t-of-ana\nci   s3cr3t-of-ci\n\tbob s3cr3t-of-bob\tresponder\neve s3cr3t-of-eve viewer\n\
+                    dan s3cr3t-of-dan amdin\nzoe s3cr3t-of-zoe admin";
+        let roles = [
+            ("ana", Role::Admin),
+            ("ci", Role::Admin),
+            ("bob", Role::Responder),
+            ("eve", Role::Viewer),
+            ("dan", Role::Viewer),
+            ("zoe", Role::Admin),
+        ];
+        for (name, role) in roles {
+            assert_eq!(owner(file, &format!("s3cr3t-of-{name}")), Some((name.to_owned(), role)));
+        }
         for wrong in ["", "s3cr3t", "s3cr3t-of-cI", "people"] {
             assert_eq!(owner(file, wrong), None, "{wrong}");
         }

@@ -1,22 +1,24 @@
 //! Incidents over HTTP: list, one, and what people do about one: take it, give it back, note, tick a step, resolve.
 
 use axum::Json;
-use axum::extract::rejection::JsonRejection;
+use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use serde::Deserialize;
 
 use crate::core::clock;
 use crate::domain::Timestamp;
-use crate::domain::incident::IncidentState;
+use crate::domain::incident::{Incident, IncidentState};
 use crate::domain::name::IncidentId;
 use crate::domain::quantity::parse_duration;
+use crate::domain::severity::Severity;
 use crate::engine::event::Event;
 
 use super::Api;
 use super::guard::Changer;
+use super::paging::{Paging, word};
 use super::problem::Problem;
-use super::view::{IncidentView, Page};
+use super::view::{IncidentView, Page, TimelineView, query};
 
 /// How a list is narrowed.
 #[derive(Debug, Deserialize)]
@@ -26,8 +28,25 @@ pub(super) struct Filter {
     state: Option<String>,
     /// At most so many, 100 where nothing is said.
     limit: Option<usize>,
+    /// Only this severity.
+    severity: Option<String>,
+    /// Only this type.
+    #[serde(rename = "type")]
+    incident_type: Option<String>,
+    /// Only those with this value in a label of their subject.
+    subject: Option<String>,
     /// Only those before this id, newest first: the `next` of the page before.
     before: Option<String>,
+    /// The same.
+    after: Option<String>,
+}
+
+/// Which part of a timeline.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Cut {
+    limit: Option<usize>,
+    after: Option<String>,
 }
 
 /// Who asks, where no token says so.
@@ -75,36 +94,49 @@ const LONGEST_NAME: usize = 100;
 
 pub(super) async fn list(
     State(api): State<Api>,
-    Query(filter): Query<Filter>,
+    filter: Result<Query<Filter>, QueryRejection>,
 ) -> Result<Json<Page<IncidentView>>, Problem> {
-    let state = match &filter.state {
-        None => None,
-        Some(word) => {
-            Some(IncidentState::ALL.into_iter().find(|it| it.as_str() == word).ok_or_else(|| {
-                Problem::new(StatusCode::BAD_REQUEST, format!("`{word}` is no state of an incident"))
-            })?)
-        }
-    };
-    let limit = filter.limit.unwrap_or(100).clamp(1, 1000);
-    let page = api
-        .core
-        .peek(move |engine| {
-            let mut matching: Vec<_> = engine
-                .incidents()
-                .filter(|incident| state.is_none_or(|state| incident.state == state))
-                .filter(|incident| {
-                    filter.before.as_deref().is_none_or(|before| incident.id.as_str() < before)
-                })
-                .collect();
-            matching.reverse();
-            let more = matching.len() > limit;
-            let items: Vec<_> =
-                matching.into_iter().take(limit).map(|it| IncidentView::new(engine, it, false)).collect();
-            let next = if more { items.last().map(|last| last.id.clone()) } else { None };
-            Page { items, next }
-        })
-        .await?;
-    Ok(Json(page))
+    let filter = query(filter)?;
+    let state =
+        word(&IncidentState::ALL, filter.state.as_deref(), IncidentState::as_str, "state of an incident")?;
+    let severities = [Severity::Warning, Severity::Critical];
+    let severity = word(&severities, filter.severity.as_deref(), Severity::as_str, "severity")?;
+    let before = filter.after.or(filter.before);
+    let paging = Paging::new(filter.limit, None);
+    let page = api.core.peek(move |engine| {
+        let is_wanted = |incident: &&Incident| {
+            state.is_none_or(|state| incident.state == state)
+                && severity.is_none_or(|severity| incident.severity == severity)
+                && filter.incident_type.as_deref().is_none_or(|it| incident.incident_type.as_str() == it)
+                && filter
+                    .subject
+                    .as_deref()
+                    .is_none_or(|subject| incident.subject.iter().any(|(_, value)| value == subject))
+                // By number and not by place: it may be forgotten by now.
+                && before.as_deref().is_none_or(|before| incident.id.as_str() < before)
+        };
+        let mut matching: Vec<&Incident> = engine.incidents().filter(is_wanted).collect();
+        matching.reverse();
+        paging.page(matching, |it| it.id.to_string(), |it| IncidentView::new(engine, it, false))
+    });
+    Ok(Json(page.await?))
+}
+
+/// What happened to an incident, oldest first.
+pub(super) async fn timeline(
+    State(api): State<Api>,
+    Path(id): Path<String>,
+    cut: Result<Query<Cut>, QueryRejection>,
+) -> Result<Json<Page<TimelineView>>, Problem> {
+    let cut = query(cut)?;
+    let paging = Paging::new(cut.limit, cut.after);
+    let wanted = IncidentId::from(id.as_str());
+    let page = api.core.peek(move |engine| {
+        let entries = engine.incident(&wanted)?.timeline.iter().enumerate().collect();
+        Some(paging.page(entries, |(at, _)| at.to_string(), |(_, entry)| TimelineView::new(entry)))
+    });
+    let page = page.await?;
+    page.map(Json).ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, format!("there is no incident {id}")))
 }
 
 pub(super) async fn one(
@@ -192,7 +224,8 @@ async fn find(api: &Api, id: &str) -> Result<IncidentView, Problem> {
     let wanted = IncidentId::from(id);
     let found = api
         .core
-        .peek(move |engine| engine.incident(&wanted).map(|it| IncidentView::new(engine, it, true)))
+        // After what was just sent, so that whoever changed something sees it.
+        .ask(move |engine| engine.incident(&wanted).map(|it| IncidentView::new(engine, it, true)))
         .await?;
     found.ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, format!("there is no incident {id}")))
 }

@@ -1,15 +1,24 @@
 //! The HTTP surface: health, metrics, incidents, scaling, configuration. Owns routes, wire types and who may change
 //! what; asks the core for everything it shows.
 
+mod alertmanager;
+mod alerts;
 pub mod callbacks;
 mod capacity;
 pub mod chart;
 mod configuration;
+mod events;
+mod explain;
 mod guard;
 mod health;
 mod incidents;
-mod page;
+mod load;
+mod openapi;
+mod pages;
+mod paging;
 mod problem;
+mod prometheus;
+mod rules;
 mod scaling;
 mod silences;
 mod target;
@@ -24,6 +33,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::middleware::{from_fn_with_state, map_response};
 use axum::routing::{get, post};
 use tokio::sync::mpsc;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -36,6 +46,7 @@ use crate::core::Core;
 use crate::telemetry::metrics::Metrics;
 
 use chart::DrawChart;
+use load::Places;
 use problem::Problem;
 
 /// The largest request body, in bytes.
@@ -71,18 +82,20 @@ impl Api {
     /// All routes.
     pub fn router(self) -> Router {
         let nothing_inline = HeaderValue::from_static(
-            "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+            "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
         );
         Router::new()
             .route("/healthz", get(health::healthz))
             .route("/readyz", get(health::readyz))
             .route("/metrics", get(health::metrics))
-            .route("/", get(page::overview))
-            .route("/style.css", get(page::style))
-            .route("/incidents/{id}", get(page::incident))
+            .merge(pages::routes())
             .route("/incidents/{id}/chart.png", get(chart::png))
             .route("/api/runbookd/v1/incidents", get(incidents::list))
             .route("/api/runbookd/v1/incidents/{id}", get(incidents::one))
+            .route("/api/runbookd/v1/incidents/{id}/timeline", get(incidents::timeline))
+            .route("/api/runbookd/v1/rules", get(rules::list))
+            .route("/api/runbookd/v1/alerts", get(alerts::list))
+            .route("/api/runbookd/v1/explain/{id}", get(explain::explain))
             .route("/api/runbookd/v1/incidents/{id}/acknowledge", post(incidents::acknowledge))
             .route("/api/runbookd/v1/incidents/{id}/unacknowledge", post(incidents::unacknowledge))
             .route("/api/runbookd/v1/incidents/{id}/notes", post(incidents::note))
@@ -98,11 +111,17 @@ impl Api {
             .route("/api/runbookd/v1/tenants/{id}", get(tenants::one))
             .route("/api/runbookd/v1/config", get(configuration::status))
             .route("/api/runbookd/v1/config/reload", post(configuration::reload))
+            .route("/api/runbookd/v1/events", get(events::events))
+            .route("/api/runbookd/v1/openapi.json", get(openapi::document))
             .layer(RequestBodyLimitLayer::new(LARGEST_BODY))
+            .merge(prometheus::routes())
+            .merge(alertmanager::routes())
             .merge(callbacks::routes())
             .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, "there is no such page") })
             .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, SLOWEST))
             .layer(CatchPanicLayer::new())
+            .layer(from_fn_with_state(Places::new(), load::admit))
+            .layer(map_response(problem::in_form))
             .layer(SetResponseHeaderLayer::overriding(
                 HeaderName::from_static("content-security-policy"),
                 nothing_inline,
@@ -110,6 +129,11 @@ impl Api {
             .layer(SetResponseHeaderLayer::overriding(
                 HeaderName::from_static("x-content-type-options"),
                 HeaderValue::from_static("nosniff"),
+            ))
+            // Not `no-referrer`: with it browsers hide where a form comes from, and forms without that are refused.
+            .layer(SetResponseHeaderLayer::overriding(
+                HeaderName::from_static("referrer-policy"),
+                HeaderValue::from_static("same-origin"),
             ))
             .with_state(self)
     }

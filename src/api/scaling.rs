@@ -82,7 +82,8 @@ async fn change(
 ) -> Result<Json<TargetView>, Problem> {
     let target = TargetId { namespace: namespace.into(), kind: kind.into(), name: name.into() };
     find(api, &target).await?;
-    api.core.send(event(target.clone())).await?;
+    // Looking does not wait for its turn, so what was done has to be done by then.
+    api.core.confirm(event(target.clone())).await?;
     find(api, &target).await.map(Json)
 }
 

@@ -1,12 +1,12 @@
 //! Silences over HTTP: list, make, change, end. Owns the wire form; what a valid silence is says the domain.
 
 use axum::Json;
-use axum::extract::rejection::JsonRejection;
+use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 
-use crate::core::clock;
+use crate::core::{Stopped, clock};
 use crate::domain::Timestamp;
 use crate::domain::matcher::Matchers;
 use crate::domain::name::SilenceId;
@@ -18,14 +18,15 @@ use crate::engine::event::Event;
 use super::Api;
 use super::guard::Changer;
 use super::incidents::signed;
+use super::paging::Paging;
 use super::problem::Problem;
-use super::view::Page;
+use super::view::{Page, query};
 
 /// The longest comment, in characters.
-const LONGEST_COMMENT: usize = 1_000;
+pub(super) const LONGEST_COMMENT: usize = 1_000;
 
 /// The most matchers of one silence.
-const MOST_MATCHERS: usize = 50;
+pub(super) const MOST_MATCHERS: usize = 50;
 
 /// The most silences that are not over at the same time: each is looked at for each alert that fires.
 const MOST_SILENCES: usize = 1_000;
@@ -36,6 +37,9 @@ const MOST_SILENCES: usize = 1_000;
 pub(super) struct Filter {
     /// Only this state; those that are not over where nothing is said, `all` for all.
     state: Option<String>,
+    limit: Option<usize>,
+    /// The `next` of the page before.
+    after: Option<String>,
 }
 
 /// A silence that is asked for.
@@ -87,7 +91,7 @@ pub(super) struct SilenceView {
 }
 
 impl SilenceView {
-    fn new(engine: &Engine, silence: &Silence, now: Timestamp) -> Self {
+    pub(super) fn new(engine: &Engine, silence: &Silence, now: Timestamp) -> Self {
         Self {
             id: silence.id.to_string(),
             state: silence.state(now).as_str(),
@@ -104,8 +108,10 @@ impl SilenceView {
 
 pub(super) async fn list(
     State(api): State<Api>,
-    Query(filter): Query<Filter>,
+    filter: Result<Query<Filter>, QueryRejection>,
 ) -> Result<Json<Page<SilenceView>>, Problem> {
+    let filter = query(filter)?;
+    let paging = Paging::new(filter.limit, filter.after);
     let states: &[SilenceState] = match filter.state.as_deref() {
         None => &[SilenceState::Pending, SilenceState::Active],
         Some("all") => &[SilenceState::Pending, SilenceState::Active, SilenceState::Expired],
@@ -114,17 +120,18 @@ pub(super) async fn list(
         Some("expired") => &[SilenceState::Expired],
         Some(other) => return Err(bad(format!("`{other}` is no state of a silence"))),
     };
-    let items = api
+    let page = api
         .core
         .peek(move |engine| {
             let now = clock::now();
             let mut found: Vec<&Silence> =
                 engine.silences().filter(|silence| states.contains(&silence.state(now))).collect();
             found.sort_by_key(|silence| (silence.ends_at, &silence.id));
-            found.into_iter().map(|silence| SilenceView::new(engine, silence, now)).collect()
+            let view = |silence: &Silence| SilenceView::new(engine, silence, now);
+            paging.page(found, |silence| silence.id.to_string(), view)
         })
         .await?;
-    Ok(Json(Page { items, next: None }))
+    Ok(Json(page))
 }
 
 pub(super) async fn one(
@@ -153,19 +160,25 @@ pub(super) async fn put(
         None => None,
     };
     let is_new = known.is_none();
-    let living = move |engine: &Engine| {
-        engine.silences().filter(|silence| silence.state(now) != SilenceState::Expired).count()
-    };
-    if is_new && api.core.ask(living).await? >= MOST_SILENCES {
+    if is_new && !has_room(&api, now).await? {
         let detail = format!("there are {MOST_SILENCES} silences already: end some, or let one say more");
         return Err(Problem::new(StatusCode::CONFLICT, detail));
     }
     let silence = Silence::new(request(asked, changer, now)?, known, now)
         .map_err(|fault: SilenceFault| bad(fault.to_string()))?;
     let id = silence.id.to_string();
+    // Looking does not wait for its turn, so what was done has to be done by then.
     api.core.confirm(Event::Silence(Box::new(silence))).await?;
     let code = if is_new { StatusCode::CREATED } else { StatusCode::OK };
     Ok((code, Json(find(&api, &id).await?)))
+}
+
+/// Whether one more silence is taken.
+pub(super) async fn has_room(api: &Api, now: Timestamp) -> Result<bool, Stopped> {
+    let living = move |engine: &Engine| {
+        engine.silences().filter(|silence| silence.state(now) != SilenceState::Expired).count()
+    };
+    Ok(api.core.ask(living).await? < MOST_SILENCES)
 }
 
 pub(super) async fn expire(
@@ -175,16 +188,23 @@ pub(super) async fn expire(
     Query(ended): Query<Ended>,
 ) -> Result<Json<SilenceView>, Problem> {
     let by = signed(changer, ended.by)?;
-    find(&api, &id).await?;
-    api.core.confirm(Event::ExpireSilence { id: id.as_str().into(), by: by.into() }).await?;
+    end(&api, by, &id).await?;
     find(&api, &id).await.map(Json)
+}
+
+/// Ends a silence that is there.
+pub(super) async fn end(api: &Api, by: String, id: &str) -> Result<(), Problem> {
+    find(api, id).await?;
+    api.core.confirm(Event::ExpireSilence { id: id.into(), by: by.into() }).await?;
+    Ok(())
 }
 
 async fn find(api: &Api, id: &str) -> Result<SilenceView, Problem> {
     let wanted = SilenceId::from(id);
     let found = api
         .core
-        .peek(move |engine| {
+        // After what was just sent, so that whoever changed something sees it.
+        .ask(move |engine| {
             let silence = engine.silences().find(|silence| silence.id == wanted)?;
             Some(SilenceView::new(engine, silence, clock::now()))
         })

@@ -17,7 +17,7 @@ use super::problem::Problem;
 use super::view::Page;
 
 /// The longest id that is looked up, in bytes.
-const LONGEST: usize = 256;
+pub(super) const LONGEST: usize = 256;
 
 /// A tenant in the list.
 #[derive(Debug, Serialize)]
@@ -103,7 +103,7 @@ pub(super) async fn one(State(api): State<Api>, Path(id): Path<String>) -> Resul
     Ok(Json(view))
 }
 
-fn view(engine: &Engine, id: &str, now: Timestamp) -> TenantView {
+pub(super) fn view(engine: &Engine, id: &str, now: Timestamp) -> TenantView {
     let checks = onboarding(&engine.tenant_facts(id, now));
     let ok = checks.iter().all(|check| check.verdict != crate::domain::tenant::Verdict::No);
     let checks = checks.into_iter().map(|check| CheckView {

@@ -1,6 +1,9 @@
 //! Views: what the API says about an incident, an alert, a target. Owns the wire names; holds no secret and no
 //! domain type.
 
+use axum::extract::Query;
+use axum::extract::rejection::QueryRejection;
+use axum::http::StatusCode;
 use serde::Serialize;
 
 use crate::core::clock;
@@ -10,6 +13,8 @@ use crate::domain::incident::{Happening, Incident, Member, TimelineEntry};
 use crate::domain::labels::Labels;
 use crate::domain::notice::NoticeEvent;
 use crate::engine::Engine;
+
+use super::problem::Problem;
 
 /// A list, and where it goes on.
 #[derive(Debug, Serialize)]
@@ -270,6 +275,12 @@ fn words(what: &Happening) -> (&'static str, String) {
     }
 }
 
-fn object(labels: &Labels) -> serde_json::Map<String, serde_json::Value> {
+/// The query, or what is wrong with it.
+pub(super) fn query<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, Problem> {
+    query.map(|Query(said)| said).map_err(|error| Problem::new(StatusCode::BAD_REQUEST, error.body_text()))
+}
+
+/// Labels as a JSON object.
+pub(super) fn object(labels: &Labels) -> serde_json::Map<String, serde_json::Value> {
     labels.iter().map(|(name, value)| (name.to_owned(), value.into())).collect()
 }

@@ -29,6 +29,8 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// The file of API tokens, where changes need one.
     pub api_tokens_file: Option<PathBuf>,
+    /// How long an alert that is handed in without an end fires.
+    pub resolve_timeout: Duration,
     /// The base of the links in notices, such as `https://runbookd.example.org`.
     pub public_url: Option<Arc<str>>,
     /// The hosts that `http:` steps and links of rule files may reach: `grafana.example.org`, `host:port`, `*.shop.svc`.

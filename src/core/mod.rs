@@ -5,11 +5,12 @@
 
 pub mod clock;
 mod committer;
+pub mod feed;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tracing::{error, info, warn};
 
 use crate::domain::Timestamp;
@@ -25,6 +26,7 @@ use crate::telemetry::metrics::{FindingLabels, Metrics, OutcomeLabels};
 use crate::telemetry::narrate::narrate;
 
 use committer::{Answer, Committer, Job, PATIENCE};
+use feed::{Feed, News};
 
 /// The most events in one commit: enough to amortise the sync, few enough to keep the delay small.
 const BATCH: usize = 256;
@@ -51,6 +53,8 @@ enum Input {
 pub struct Core {
     inputs: mpsc::Sender<Input>,
     peeks: mpsc::UnboundedSender<Question>,
+    feed: Feed,
+    started_at: Timestamp,
 }
 
 /// A core that was started.
@@ -85,6 +89,7 @@ impl Core {
         let (effects, out) = mpsc::unbounded_channel();
         let (peeks, peeking) = mpsc::unbounded_channel();
         let (wake, wakes) = watch::channel(None);
+        let feed = Feed::new();
         let (findings, is_tight) = (store.take_findings(), store.is_tight());
         let mut worker = Worker {
             engine,
@@ -92,6 +97,7 @@ impl Core {
             metrics,
             effects,
             peeking,
+            feed: feed.clone(),
             wake,
             failing: false,
             is_tight: false,
@@ -101,7 +107,22 @@ impl Core {
         worker.hear(&findings, is_tight);
         let thread =
             std::thread::Builder::new().name("core".into()).spawn(move || worker.run(resumed, waiting))?;
-        Ok(Started { core: Self { inputs, peeks }, effects: out, wakes, thread })
+        Ok(Started {
+            core: Self { inputs, peeks, feed, started_at: clock::now() },
+            effects: out,
+            wakes,
+            thread,
+        })
+    }
+
+    /// When it was started.
+    pub fn started_at(&self) -> Timestamp {
+        self.started_at
+    }
+
+    /// Watches what changes from now on; nothing where too many do.
+    pub fn watch(&self) -> Option<broadcast::Receiver<News>> {
+        self.feed.watch()
     }
 
     /// Waits until the core has ended, which it does by itself only when something in it failed.
@@ -160,6 +181,7 @@ struct Worker {
     metrics: Arc<Metrics>,
     effects: mpsc::UnboundedSender<Effect>,
     peeking: mpsc::UnboundedReceiver<Question>,
+    feed: Feed,
     wake: watch::Sender<Option<Timestamp>>,
     /// Whether the store fails.
     failing: bool,
@@ -190,7 +212,10 @@ impl Worker {
             while let Some(input) = next.take() {
                 taken += 1;
                 match input {
-                    Input::Event(event) => effects.extend(self.engine.on(*event, clock::now())),
+                    Input::Event(event) => {
+                        self.feed.heard(&event);
+                        effects.extend(self.engine.on(*event, clock::now()));
+                    }
                     Input::Confirm(event, reply) => {
                         effects.extend(self.engine.on(*event, clock::now()));
                         confirmations.push(reply);
@@ -306,6 +331,7 @@ impl Worker {
             self.take_answer(answer);
         }
         let changes = self.engine.take_changes();
+        self.feed.changed(&changes);
         let is_all_on_record = changes.is_empty();
         if self.committer.is_busy() {
             self.engine.give_back(changes);

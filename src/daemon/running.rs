@@ -94,6 +94,7 @@ pub fn plan(settings: &Settings, rules: RuleSet) -> Plan {
         escalations: escalations.collect(),
         heartbeat: settings.heartbeat.as_ref().map(|heartbeat| heartbeat.every),
         blind_after: settings.evaluation.blind_after,
+        resolve_timeout: settings.resolve_timeout,
         tools: settings.links(),
         scaling: settings.kubernetes_mode,
     }

@@ -12,7 +12,9 @@ use tracing::{debug, warn};
 
 use crate::core::Core;
 use crate::domain::name::TargetId;
-use crate::domain::scaling::{Announcement, ClusterFailure, Purpose, ScalingAction, ScalingMode, Size};
+use crate::domain::scaling::{
+    Announcement, ClusterFailure, Direction, Purpose, ScalingAction, ScalingMode, Size,
+};
 use crate::engine::event::Event;
 use crate::kubernetes::{Cluster, ClusterError, Line};
 
@@ -114,9 +116,10 @@ async fn write(cluster: &Cluster, action: &ScalingAction) -> Result<(), ClusterF
         return cluster.write(action).await;
     };
     let namespace = &action.target.namespace;
-    match action.course.purpose {
-        Purpose::Revert => cluster.lower_hpa_min(namespace, scaler, *from, *to).await,
-        _ => cluster.raise_hpa_min(namespace, scaler, *to).await,
+    match (action.course.purpose, action.course.direction) {
+        (Purpose::Revert, _) => cluster.lower_hpa_min(namespace, scaler, *from, *to).await,
+        (_, Direction::In) => cluster.ease_hpa_min(namespace, scaler, *to).await,
+        (_, Direction::Out) => cluster.raise_hpa_min(namespace, scaler, *to).await,
     }
 }
 

@@ -1,11 +1,13 @@
 //! Changes: the pieces of state that a step of the engine altered, as the store keeps them. Owns the closed list of
 //! what is durable.
 
-use super::Timestamp;
 use super::alert::{Alert, AlertKey};
+use super::external_alert::ExternalAlert;
 use super::incident::Incident;
+use super::labels::Labels;
 use super::name::{ActionId, IncidentId, NoticeId, SilenceId, TargetId};
 use super::notice::Notice;
+use super::rest::Rest;
 use super::scaling::{Axis, Direction, ScalingAction, TargetRecord};
 use super::silence::Silence;
 
@@ -20,12 +22,14 @@ pub enum Change {
     Notice(NoticeId, Option<Box<Notice>>),
     /// A scaling action.
     Action(ActionId, Option<Box<ScalingAction>>),
-    /// The end of a cooldown.
-    Cooldown(TargetId, Axis, Direction, Option<Timestamp>),
+    /// A cooldown.
+    Cooldown(TargetId, Axis, Direction, Option<Rest>),
     /// What is remembered of a target beside its actions.
     Target(TargetId, Option<Box<TargetRecord>>),
     /// A silence.
     Silence(SilenceId, Option<Box<Silence>>),
+    /// An alert that others evaluate.
+    External(Labels, Option<Box<ExternalAlert>>),
     /// How many incidents were numbered on a day (`20261123`).
     Numbered(u32, u32),
 }

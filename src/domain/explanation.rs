@@ -21,6 +21,11 @@ pub enum Reason {
         /// The value, its limits and its clock, in words.
         text: Arc<str>,
     },
+    /// Somebody else evaluates the alert, and handed it in.
+    Posted {
+        /// When it is over unless it is repeated.
+        until: Timestamp,
+    },
     /// Which incident the alert is part of, and why that one.
     Grouped {
         /// The incident.
@@ -90,6 +95,7 @@ impl Reason {
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Value { reason, .. } => reason.as_str(),
+            Self::Posted { .. } => "posted",
             Self::Grouped { .. } => "grouped",
             Self::NotFiring => "not_firing",
             Self::Held(why) => why.as_str(),
@@ -110,6 +116,10 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Value { text, .. } => f.write_str(text),
+            Self::Posted { until } => {
+                let until = until.strftime("%Y-%m-%d %H:%M:%S UTC");
+                write!(f, "handed in by whoever evaluates it; over at {until} unless it is repeated")
+            }
             Self::Grouped { incident, by } => write!(f, "part of {incident}: {by}"),
             Self::NotFiring => f.write_str("part of no incident: it does not fire"),
             Self::Held(why) => write!(f, "held back: {why}"),

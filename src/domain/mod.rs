@@ -16,6 +16,7 @@ pub mod diagnosis;
 pub mod digest;
 pub mod escalation;
 pub mod explanation;
+pub mod external_alert;
 pub mod headline;
 pub mod incident;
 pub mod inhibition;

@@ -37,7 +37,7 @@ pub use reason::{
     VerifiedReason,
 };
 pub use record::{Frozen, KeptSize, PauseOrder, Standing, TargetRecord};
-pub use size::{ContainerSize, Size, fewer_replicas, more_replicas, more_resources};
+pub use size::{ContainerSize, Size, fewer_replicas, more_replicas, more_resources, within_bounds};
 pub use snapshot::{ClusterFailure, PodSnapshot, ResizeState, WorkloadSnapshot};
 pub use surroundings::{Known, Placed, Surroundings, Unseen};
 pub use target::{Bounds, Connections, Target, VerticalMode, Window};

@@ -8,22 +8,22 @@
 //!    └─▶ (outcome unknown) the same write again, which can win only once
 //! ```
 
-use std::time::Duration;
-
 use crate::domain::Timestamp;
 use crate::domain::incident::{ActionTaken, Happening, IncidentState};
 use crate::domain::labels::Fnv;
 use crate::domain::name::{ActionId, IncidentId, TargetId, TriggerName};
 use crate::domain::notice::NoticeEvent;
+use crate::domain::rest::Rest;
 use crate::domain::scaling::{
     ActionState, Announcement, AppliedReason, Axis, Ballot, CheckedReason, ClusterFailure, Course, Direction,
-    HeldReason, Purpose, RefusedReason, ScalingAction, ScalingMode, Size, Target, WorkloadSnapshot,
+    FailedReason, HeldReason, Purpose, RefusedReason, ScalingAction, ScalingMode, Size, Target,
+    WorkloadSnapshot,
 };
 
 use super::Engine;
 use super::checks::Decided;
 use super::effect::Effect;
-use super::evidence::words;
+use super::evidence::{Vote, words};
 use super::incidents::DAEMON;
 use super::report::Report;
 use super::scaling::Wanted;
@@ -45,6 +45,8 @@ impl Engine {
         self.release_held(target, ask.axis, ask.direction);
         let mut action = self.action(target, ask, (from, to), snapshot, now);
         action.course.cores = cores;
+        action.course.raised_from =
+            checks.raise.as_deref().and_then(|autoscaler| snapshot.surroundings.least_of(autoscaler));
         action.course.raise = checks.raise;
         self.narrate(&action, &format!("planned {}: {}", action.change(), action.evidence), now);
         let reason =
@@ -60,7 +62,7 @@ impl Engine {
             return;
         }
         let text = format!("would scale {} (dry run, {})", action.change(), action.evidence);
-        self.cool_down(&action, now);
+        self.cool_down(&mut action, now);
         self.finish(action, ActionState::DryRun { at: now }, &text, NoticeEvent::Scaled, now);
     }
 
@@ -149,13 +151,43 @@ impl Engine {
         match outcome {
             Ok(()) => self.applied(action, AppliedReason::Accepted, now),
             // Whether it happened is unknown: the next look tells, and repeats the same write if it did not.
-            Err(ClusterFailure::Unreachable | ClusterFailure::Unavailable) if now < action.ready_by => {}
+            Err(ClusterFailure::Unreachable | ClusterFailure::Unavailable) => self.doubt(action),
+            // That this one was refused does not say that an earlier one was.
+            Err(reason) if action.course.doubtful => {
+                self.rest_after(&action, reason, now);
+                self.end_in_doubt(action, FailedReason::Unseen, now);
+            }
             Err(reason) => {
                 let text = format!("not scaled {}: {reason}", action.change());
-                self.rest_after(&action.target, reason, now);
+                self.rest_after(&action, reason, now);
                 self.refuse(action, reason, &text, now);
             }
         }
+    }
+
+    /// Remembers that a write may have happened although nobody says so.
+    fn doubt(&mut self, mut action: ScalingAction) {
+        if !std::mem::replace(&mut action.course.doubtful, true) {
+            self.keep(action);
+        }
+    }
+
+    /// What was not known to be written when the daemon went down may have been on its way.
+    pub(super) fn doubt_writes(&mut self) {
+        let unwritten = self.state.actions.values().filter(|action| action.state.is_unwritten());
+        for action in unwritten.cloned().collect::<Vec<_>>() {
+            self.doubt(action);
+        }
+    }
+
+    /// Whether a write happened will not be known any more. It may have: it counts as a step, and the rest begins.
+    pub(super) fn end_in_doubt(&mut self, mut action: ScalingAction, reason: FailedReason, now: Timestamp) {
+        self.cool_down(&mut action, now);
+        if action.course.purpose == Purpose::Revert {
+            self.revert_refused(&action);
+        }
+        let text = format!("{}: {}", action.change(), reason.words());
+        self.finish(action, ActionState::Failed { at: now, reason }, &text, NoticeEvent::NotScaled, now);
     }
 
     /// One write of a target at a time: another goes out only once the outcome of the last is known to be unknown.
@@ -174,7 +206,7 @@ impl Engine {
             .target(&action.target)
             .and_then(|target| now.checked_add(target.ready_within).ok())
             .unwrap_or(action.ready_by);
-        self.cool_down(&action, now);
+        self.cool_down(&mut action, now);
         self.remember_step(&action, now);
         let text = format!("scaled {}", action.change());
         self.narrate(&action, &format!("applied {}: {}", action.change(), action.evidence), now);
@@ -199,25 +231,24 @@ impl Engine {
     }
 
     /// The rest begins at the accepted write. What was seen before it no longer counts as evidence for another step.
-    pub(super) fn cool_down(&mut self, action: &ScalingAction, now: Timestamp) {
+    pub(super) fn cool_down(&mut self, action: &mut ScalingAction, now: Timestamp) {
+        action.course.counts_from = Some(now);
         let policy = self.plan.rules.policy.as_ref();
         let rest = match action.course.direction {
             Direction::Out => policy.and_then(|policy| policy.axis(action.axis)).map(|axis| axis.cool_down),
             Direction::In => policy.and_then(|policy| policy.scale_in).map(|scale_in| scale_in.cool_down),
         };
-        let until = now.checked_add(rest.unwrap_or(Duration::ZERO)).unwrap_or(Timestamp::MAX);
         // What gives back or keeps a size must not shorten a rest that a step began.
-        if rest.is_some() && action.course.purpose != Purpose::KeepSize {
+        if let Some(rest) = rest
+            && action.course.purpose != Purpose::KeepSize
+        {
             let place = (action.target.clone(), action.axis, action.course.direction);
-            self.state.cooldowns.insert(place.clone(), until);
+            self.state.cooldowns.insert(place.clone(), Rest::of(rest, now));
             self.dirty.cooldowns.insert(place);
         }
         if let Some(state) = self.targets.get_mut(&action.target) {
-            for vote in state.votes.values_mut() {
-                vote.since = None;
-                vote.clear_since = None;
-                vote.well_since = None;
-            }
+            state.evidence_after = Some(now);
+            state.votes.values_mut().for_each(Vote::forget);
         }
     }
 
@@ -252,10 +283,10 @@ impl Engine {
             action.state.is_running() && !(may_go_on && self.target(&action.target).is_some())
         });
         let unwatched: Vec<ScalingAction> = unwatched.cloned().collect();
-        for action in unwatched {
+        for mut action in unwatched {
             // Its write may be on the wire: a step that nobody could see counts as one.
             if action.state.is_unwritten() {
-                self.cool_down(&action, now);
+                self.cool_down(&mut action, now);
             }
             let text = format!("{}: no longer followed, the configuration changed", action.change());
             self.finish(action, ActionState::Abandoned { at: now }, &text, NoticeEvent::NotScaled, now);

@@ -108,12 +108,14 @@ fn sharers<'p>(
     })
 }
 
-/// Whether an action is one of the steps that a budget counts: written or decided within the span, or about to be.
+/// Whether an action is one of the steps that a budget counts: written, possibly written or decided within the span, or
+/// about to be.
 fn counts(action: &ScalingAction, per: Duration, now: Timestamp) -> bool {
     let at = match action.state {
         ActionState::Planned | ActionState::Checked { .. } => Some(now),
-        ActionState::DryRun { at } => Some(at),
-        _ => action.course.applied_at,
+        ActionState::DryRun { at } => action.course.counts_from.or(Some(at)),
+        // Older records know when they were written alone.
+        _ => action.course.counts_from.or(action.course.applied_at),
     };
     action.course.purpose.is_demand()
         && action.course.direction == Direction::Out

@@ -12,7 +12,7 @@ use crate::domain::scaling::{
 };
 
 use super::Engine;
-use super::scaling::Wanted;
+use super::scaling::{RETRY_AFTER, Wanted};
 
 /// How soon a target is looked at again after a look that found nothing to take back.
 const RETRY_AT_MINIMUM: Duration = Duration::from_secs(5 * 60);
@@ -76,7 +76,7 @@ impl Engine {
             return Some(HeldReason::Frozen(frozen));
         }
         let place = (target.id.clone(), ask.axis, ask.direction);
-        let until = self.state.cooldowns.get(&place).copied()?;
+        let until = self.state.cooldowns.get(&place)?.until;
         (until > now).then_some(HeldReason::Cooldown { until })
     }
 
@@ -129,13 +129,13 @@ impl Engine {
         now: Timestamp,
     ) {
         match &not.reason {
-            HeldReason::AtMinimum => self.rest_for(&target.id, RETRY_AT_MINIMUM, now),
+            HeldReason::AtMinimum => self.rest_for(&target.id, ask.place(), RETRY_AT_MINIMUM, now),
             // Whoever shares has been asked for a look, and has not answered yet.
             HeldReason::ConnectionsUnknown if !self.has_unseen_sharer(target) => {
-                self.rest_for(&target.id, RETRY_SHARERS, now);
+                self.rest_for(&target.id, ask.place(), RETRY_SHARERS, now);
                 return;
             }
-            _ => self.rest(&target.id, now),
+            _ => self.rest_for(&target.id, ask.place(), RETRY_AFTER, now),
         }
         if let HeldReason::Frozen(frozen @ Frozen::Undone { .. }) = &not.reason {
             self.freeze(target, ask.axis, frozen.clone(), now);

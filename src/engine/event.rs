@@ -8,6 +8,7 @@ use crate::domain::capacity::growth::Looks;
 use crate::domain::capacity::trend::History;
 use crate::domain::delivery::Attempt;
 use crate::domain::diagnosis::Finding;
+use crate::domain::external_alert::PostedAlert;
 use crate::domain::name::{ActionId, IncidentId, NoticeId, SilenceId, TargetId};
 use crate::domain::notice::Origin;
 use crate::domain::observation::{QueryFailure, Round};
@@ -80,6 +81,8 @@ pub enum Event {
         /// Who.
         by: Arc<str>,
     },
+    /// Somebody hands in alerts that were found elsewhere.
+    Posted(Vec<PostedAlert>),
     /// A person silences alerts, or changes a silence that is there.
     Silence(Box<Silence>),
     /// A person ends a silence.

@@ -11,6 +11,7 @@ use crate::domain::headline::spoken;
 use crate::domain::labels::Labels;
 use crate::domain::name::{QueryId, TargetId, TriggerName};
 use crate::domain::observation::{Answer, Observation, Round};
+use crate::domain::rest::Rest;
 use crate::domain::scaling::{Axis, Ballot, Direction, HeldReason, Policy, Target, Trigger};
 
 use super::Engine;
@@ -59,7 +60,9 @@ pub(super) struct TargetState {
     pub(super) held: BTreeMap<(Axis, Direction), HeldReason>,
     pub(super) looked_at: Option<Timestamp>,
     pub(super) wanted: Option<Wanted>,
-    pub(super) rest_until: Option<Timestamp>,
+    pub(super) rests: BTreeMap<(Axis, Direction), Respite>,
+    /// The last write: what was asked before it is no evidence for another step, also where it is answered after.
+    pub(super) evidence_after: Option<Timestamp>,
     pub(super) writing: bool,
     pub(super) seen: Option<Seen>,
     /// The last look failed: nobody knows what it is like.
@@ -70,6 +73,13 @@ impl TargetState {
     pub(super) fn held(&self, axis: Axis, direction: Direction) -> Option<&HeldReason> {
         self.held.get(&(axis, direction))
     }
+}
+
+/// A while in which no step of an axis and direction is tried, and why, where that outlasts the evidence for the step.
+#[derive(Debug, Clone)]
+pub(super) struct Respite {
+    pub(super) rest: Rest,
+    pub(super) why: Option<HeldReason>,
 }
 
 /// What a target was like when it was last looked at.
@@ -94,7 +104,8 @@ pub(super) struct Vote {
 
 impl Vote {
     fn next(known: Option<Self>, value: f64, trigger: &Trigger, at: Timestamp) -> Self {
-        let run = |now: bool, since: Option<Timestamp>| now.then(|| since.unwrap_or(at));
+        // From the future: the clock was set back, and how long it has lasted nobody knows.
+        let run = |now: bool, since: Option<Timestamp>| now.then(|| since.map_or(at, |since| since.min(at)));
         Self {
             since: run(value > trigger.threshold, known.and_then(|vote| vote.since)),
             well_since: run(value <= trigger.threshold, known.and_then(|vote| vote.well_since)),
@@ -102,6 +113,11 @@ impl Vote {
             seen_at: at,
             value,
         }
+    }
+
+    /// What was seen so far is no evidence for another step.
+    pub(super) fn forget(&mut self) {
+        (self.since, self.well_since, self.clear_since) = (None, None, None);
     }
 }
 
@@ -142,7 +158,11 @@ impl Engine {
                 let known = state.votes.get(&trigger.name).copied();
                 // A gap is not a breach: after one the clock starts anew.
                 let kept = known.filter(|vote| !has_passed(vote.seen_at, gap(interval), round.at));
-                state.votes.insert(trigger.name.clone(), Vote::next(kept, value, trigger, round.at));
+                let mut vote = Vote::next(kept, value, trigger, round.at);
+                if state.evidence_after.is_some_and(|write| round.at <= write) {
+                    vote.forget();
+                }
+                state.votes.insert(trigger.name.clone(), vote);
             }
         }
     }
@@ -237,7 +257,7 @@ impl Engine {
         (!ahead && !has_passed(vote.seen_at, span, now)).then_some(*vote)
     }
 
-    fn interval_of(&self, trigger: &Trigger) -> Duration {
+    pub(super) fn interval_of(&self, trigger: &Trigger) -> Duration {
         self.plan.rules.queries.get(&trigger.query).map_or(Duration::ZERO, |query| query.interval)
     }
 }

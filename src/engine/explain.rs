@@ -19,7 +19,8 @@ impl Engine {
     /// Why an alert is where it is, and what came of it: value, thresholds and clock, grouping, suppression, and for
     /// each channel why it was told or not. Nothing where the alert is not known.
     pub fn explain_alert(&self, key: &AlertKey, now: Timestamp) -> Vec<Explained> {
-        let Some(value) = self.value_of(key, now) else { return Vec::new() };
+        let found = self.value_of(key, now).or_else(|| self.explain_external(key));
+        let Some(value) = found else { return Vec::new() };
         let mut chain = vec![value];
         match self.state.holders.get(key) {
             Some(id) => {

@@ -82,7 +82,7 @@ impl Engine {
         let resting = || {
             self.targets_of(incident)
                 .flat_map(|target| Axis::ALL.map(|axis| (target.id.clone(), axis, Direction::Out)))
-                .filter_map(|place| self.state.cooldowns.get(&place).copied())
+                .filter_map(|place| self.state.cooldowns.get(&place).map(|rest| rest.until))
                 .filter(|until| *until > now)
                 .min()
         };

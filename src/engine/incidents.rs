@@ -307,6 +307,11 @@ impl Engine {
         self.news.add(id, event, None);
     }
 
+    /// What people read about an alert says something else.
+    pub(super) fn refresh_member(&mut self, key: &AlertKey, fresh: Member, now: Timestamp) {
+        self.with_incident_of(key, |engine, id| engine.member_moved(&id, key, fresh, now));
+    }
+
     fn member_moved(&mut self, id: &IncidentId, key: &AlertKey, fresh: Member, now: Timestamp) {
         let Some(incident) = self.state.incidents.get_mut(id) else { return };
         incident.alerts.insert(key.clone(), fresh);
@@ -423,7 +428,7 @@ impl Engine {
     }
 
     /// An incident's view of an alert.
-    fn member(&self, rule: &Rule, key: &AlertKey, severity: Severity, at: Timestamp) -> Member {
+    pub(super) fn member(&self, rule: &Rule, key: &AlertKey, severity: Severity, at: Timestamp) -> Member {
         let alert = self.state.alert(key);
         let value = alert.and_then(|alert| alert.value);
         let named = [("alertname", rule.name.clone())];

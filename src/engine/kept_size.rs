@@ -4,8 +4,8 @@
 use crate::domain::Timestamp;
 use crate::domain::name::TargetId;
 use crate::domain::scaling::{
-    ActionState, Axis, CheckedReason, ContainerSize, Direction, Purpose, ScalingMode, Size, Target,
-    VerticalMode, WorkloadSnapshot,
+    ActionState, Axis, CheckedReason, ContainerSize, Direction, PodSnapshot, Purpose, ScalingMode, Size,
+    Target, VerticalMode, WorkloadSnapshot, within_bounds,
 };
 
 use super::Engine;
@@ -28,9 +28,7 @@ impl Engine {
         let Some(kept) = self.state.targets.get(&target.id).and_then(|record| record.kept.clone()) else {
             return;
         };
-        let reached = kept.containers.iter().all(|wanted| {
-            snapshot.containers.iter().any(|found| found.name == wanted.name && is_at_least(found, wanted))
-        });
+        let reached = kept.containers.iter().all(|wanted| has_at_least(&snapshot.containers, wanted));
         // The template has it, somebody changed the template on purpose, or it is another workload.
         let template_moved = !kept.template.is_empty()
             && snapshot.containers != kept.template
@@ -40,20 +38,28 @@ impl Engine {
             self.let_go(&target.id);
             return;
         }
+        let ask = Wanted { axis: Axis::Vertical, direction: Direction::Out, purpose: Purpose::KeepSize };
         if self.plan.scaling != ScalingMode::Apply
             || target.limits.vertical == VerticalMode::Template
             || snapshot.rollout_in_progress
             || !snapshot.in_place_resize
+            || self.rests(&target.id, ask.place(), now)
             || self.is_blind()
             || self.paused(&target.id, now).is_some()
             || snapshot.surroundings.paused(now).is_some()
         {
             return;
         }
-        let fresh = snapshot.pods.iter().find(|pod| !has_sizes(&pod.containers, &kept.containers));
-        let Some(fresh) = fresh else { return };
-        let ask = Wanted { axis: Axis::Vertical, direction: Direction::Out, purpose: Purpose::KeepSize };
-        let sizes = (Size::Resources(fresh.containers.clone()), Size::Resources(kept.containers));
+        // A reload may have lowered the bounds since.
+        let wanted = within_bounds(&kept.containers, target);
+        let lacks = |pod: &&PodSnapshot| !wanted.iter().all(|size| has_at_least(&pod.containers, size));
+        let Some(fresh) = snapshot.pods.iter().find(lacks) else { return };
+        // One write gives all pods the same size. None is made smaller for it: memory in use cannot be taken away.
+        let has_more = |pod: &PodSnapshot| !has_sizes(&pod.containers, &wanted) && !lacks(&pod);
+        if snapshot.pods.iter().any(has_more) {
+            return;
+        }
+        let sizes = (Size::Resources(fresh.containers.clone()), Size::Resources(wanted));
         let mut action = self.action(target, ask, sizes, snapshot, now);
         action.vertical = VerticalMode::InPlace;
         self.narrate(&action, &format!("planned {}: {}", action.change(), action.evidence), now);
@@ -71,6 +77,11 @@ fn pairs(one: &ContainerSize, two: &ContainerSize) -> [(Option<f64>, Option<f64>
         (one.memory_request, two.memory_request),
         (one.memory_limit, two.memory_limit),
     ]
+}
+
+/// Whether the container that was sized has no less than it should.
+fn has_at_least(found: &[ContainerSize], wanted: &ContainerSize) -> bool {
+    found.iter().any(|found| found.name == wanted.name && is_at_least(found, wanted))
 }
 
 /// Whether nothing of the first is less than the second wants.

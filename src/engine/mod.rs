@@ -14,6 +14,7 @@ mod action;
 mod budget;
 pub mod capacity;
 mod checks;
+mod clock_set;
 mod delivery;
 mod diagnosis;
 mod digest;
@@ -22,7 +23,9 @@ mod escalation;
 pub mod event;
 mod evidence;
 mod explain;
+pub mod external;
 mod facts;
+pub mod firing;
 mod grievance;
 pub mod heartbeat;
 mod incidents;
@@ -85,8 +88,12 @@ pub struct Engine {
     lanes: Lanes,
     /// When a step of an escalation was last seen to be late.
     late_at: Option<Timestamp>,
+    /// When this engine began to decide.
+    started_at: Timestamp,
     /// What is wrong with the daemon itself now, as far as somebody else notices it.
     troubles: BTreeMap<Trouble, Arc<str>>,
+    /// When rests and deadlines of scaling were last held against the clock.
+    minded_at: Option<Timestamp>,
     /// The rest after the last heartbeat.
     beaten: Option<Rest>,
     diagnoses: BTreeSet<(IncidentId, usize)>,
@@ -116,7 +123,9 @@ impl Engine {
             news: NewsDesk::default(),
             lanes: Lanes::default(),
             late_at: None,
+            started_at: now,
             troubles: BTreeMap::new(),
+            minded_at: None,
             beaten: None,
             diagnoses: BTreeSet::new(),
             suppressor: Suppressor::default(),
@@ -129,6 +138,7 @@ impl Engine {
         engine.sight.restore(&engine.state);
         engine.rebuild_inhibitors();
         engine.resume();
+        engine.doubt_writes();
         engine.adopt(now);
         engine.resume_diagnoses();
         engine.publish(now);
@@ -154,6 +164,7 @@ impl Engine {
             Event::Check { incident, step, done, by } => self.check(&incident, step, done, &by, now),
             Event::Trouble { trouble, detail } => self.trouble(trouble, detail, now),
             Event::Resolve { incident, by } => self.resolve_by_hand(&incident, &by, now),
+            Event::Posted(alerts) => self.posted(alerts, now),
             Event::Silence(silence) => self.silence(*silence, now),
             Event::ExpireSilence { id, by } => self.expire_silence(&id, &by, now),
             Event::Attempted { notice, attempt } => self.attempted(&notice, attempt, now),
@@ -196,12 +207,14 @@ impl Engine {
     fn tick(&mut self, now: Timestamp) {
         self.check_sight(now);
         self.end_suppressions(now);
+        self.end_external_alerts(now);
         self.update_incidents(now);
         self.escalate(now);
         self.pass_on_late_pages(now);
         self.renew_troubles(now);
         self.end_troubles(now);
         self.beat(now);
+        self.mind_the_clock(now);
         self.evaluate_scaling(now);
         self.evaluate_capacity(now);
     }
@@ -249,7 +262,7 @@ impl Engine {
 
     /// Until when a target rests on an axis after a step out or back.
     pub fn cooldown(&self, target: &TargetId, axis: Axis, direction: Direction) -> Option<Timestamp> {
-        self.state.cooldowns.get(&(target.clone(), axis, direction)).copied()
+        self.state.cooldowns.get(&(target.clone(), axis, direction)).map(|rest| rest.until)
     }
 
     /// Why a target's wanted step on an axis is not taken, where one is wanted and held.

@@ -36,7 +36,7 @@ impl Engine {
         }
         if let Some(state) = self.targets.get_mut(id) {
             state.held.clear();
-            state.rest_until = None;
+            state.rests.clear();
         }
         if let Some(incident) = self.incident_of(&target) {
             self.note_by(&incident, by, "scaling resumed".into(), now);

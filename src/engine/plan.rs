@@ -28,6 +28,8 @@ pub struct Plan {
     pub heartbeat: Option<Duration>,
     /// How long nothing could be evaluated before the daemon calls itself blind.
     pub blind_after: Duration,
+    /// How long an alert that is handed in without an end fires.
+    pub resolve_timeout: Duration,
     /// The links to the tools of the runbook's 5.2; `$label` stands in their URLs.
     pub tools: Vec<Link>,
     /// Whether scaling decisions reach the cluster.

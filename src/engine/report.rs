@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::domain::Timestamp;
 use crate::domain::alert::{AlertChange, AlertReason};
 use crate::domain::diagnosis::{StepFailure, StepKind};
+use crate::domain::external_alert::ExternalReason;
 use crate::domain::labels::Labels;
 use crate::domain::matcher::Matchers;
 use crate::domain::name::{ActionId, IncidentId, RuleId, SilenceId, TargetId};
@@ -31,6 +32,15 @@ pub enum Report {
         reason: AlertReason,
         /// The last value.
         value: Option<f64>,
+    },
+    /// An alert that was found elsewhere began or is over.
+    External {
+        /// What identifies it.
+        labels: Labels,
+        /// Whether it began.
+        began: bool,
+        /// Why.
+        reason: ExternalReason,
     },
     /// Something about an incident is told.
     Incident {

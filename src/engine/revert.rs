@@ -14,7 +14,7 @@ use crate::domain::scaling::{
 use super::Engine;
 use super::grievance::Grievance;
 use super::scaling::Wanted;
-use super::verify::{has_sizes, is_partly_at};
+use super::verify::{has_sizes, is_down, is_partly_at};
 
 /// So often a revert is tried that is refused.
 const MOST_TRIES: u8 = 5;
@@ -52,7 +52,7 @@ impl Engine {
         } else if adds && reason.is_strike() {
             self.strike(&target, axis, now);
         }
-        if reason.is_reverted() {
+        if adds && reason.is_reverted() {
             self.complain(&target, axis, Grievance::Failed, &text, now);
         }
     }
@@ -65,14 +65,20 @@ impl Engine {
         snapshot: &WorkloadSnapshot,
         now: Timestamp,
     ) {
+        // Without sight of the metrics a size is given back only where its pods are seen not to be up.
         if self.plan.scaling != ScalingMode::Apply
+            || (self.is_blind() && !is_down(snapshot, &failed))
             || self.paused(&target.id, now).is_some()
             || snapshot.surroundings.paused(now).is_some()
         {
             self.rest(&target.id, now);
             return;
         }
+        let raised = failed.course.raise.as_deref();
         let is_there = match &failed.to {
+            Size::Replicas(count) if let Some(autoscaler) = raised => {
+                snapshot.surroundings.least_of(autoscaler) == Some(*count)
+            }
             Size::Replicas(count) => snapshot.replicas == *count,
             Size::Resources(sizes) => {
                 has_sizes(&snapshot.containers, sizes) || is_partly_at(snapshot, &failed)
@@ -80,6 +86,10 @@ impl Engine {
         };
         // Somebody else may have left less than the bounds allow before the step.
         let last_good = match &failed.from {
+            // The autoscaler gets the least back that its owner gave it, and has the say again.
+            Size::Replicas(count) if raised.is_some() => {
+                Size::Replicas(failed.course.raised_from.unwrap_or(*count))
+            }
             Size::Replicas(count) => Size::Replicas((*count).max(target.bounds(now).least)),
             Size::Resources(_) => failed.from.clone(),
         };

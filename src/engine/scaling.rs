@@ -21,6 +21,7 @@ use crate::domain::alert::has_passed;
 use crate::domain::incident::{Happening, Incident};
 use crate::domain::name::{IncidentId, TargetId};
 use crate::domain::notice::NoticeEvent;
+use crate::domain::rest::Rest;
 use crate::domain::scaling::{
     ActionState, Axis, ClusterFailure, Direction, HeldReason, Policy, Purpose, ScalingAction, ScalingMode,
     Target, WorkloadSnapshot,
@@ -28,7 +29,7 @@ use crate::domain::scaling::{
 
 use super::Engine;
 use super::effect::Effect;
-use super::evidence::{Seen, speaks_of};
+use super::evidence::{Respite, Seen, speaks_of};
 use super::grievance::is_about_scaling;
 use super::report::Report;
 
@@ -40,7 +41,7 @@ const LOOK_SETTLED_EVERY: Duration = Duration::from_secs(15);
 const LOOK_AROUND_EVERY: Duration = Duration::from_secs(60);
 
 /// How soon after a failed look or write the next attempt may come.
-const RETRY_AFTER: Duration = Duration::from_secs(30);
+pub(super) const RETRY_AFTER: Duration = Duration::from_secs(30);
 
 /// How soon after a refusal that will not pass by itself the step is tried again: people hear of each try.
 const RETRY_REFUSED_AFTER: Duration = Duration::from_secs(10 * 60);
@@ -51,6 +52,13 @@ pub(super) struct Wanted {
     pub(super) axis: Axis,
     pub(super) direction: Direction,
     pub(super) purpose: Purpose,
+}
+
+impl Wanted {
+    /// Where it rests: a rest of one axis and direction holds up no other.
+    pub(super) fn place(self) -> (Axis, Direction) {
+        (self.axis, self.direction)
+    }
 }
 
 impl Engine {
@@ -72,12 +80,16 @@ impl Engine {
             let wanted = self.wanted(policy, target, now);
             let Some(state) = self.targets.get_mut(&target.id) else { continue };
             state.wanted = wanted.first().copied();
-            if state.rest_until.is_some_and(|until| until > now) {
-                continue;
-            }
-            if !wanted.is_empty() || self.state.owing.contains_key(&target.id) {
+            let owed = self.owed(&target.id).map(|failed| (failed.axis, Direction::In));
+            let due: Vec<_> = match owed {
+                Some(place) => vec![place],
+                None => wanted.iter().map(|ask| ask.place()).collect(),
+            };
+            if due.iter().any(|place| !self.rests(&target.id, *place, now)) {
                 self.look_at_sharers(target, now);
                 self.look(&target.id, LOOK_EVERY, now);
+            } else if !due.is_empty() {
+                // What is wanted rests; that it does has its reason already.
             } else if target.bounds(now).scheduled || self.keeps_size(&target.id) {
                 self.look(&target.id, LOOK_AROUND_EVERY, now);
             }
@@ -103,7 +115,10 @@ impl Engine {
             let ask = Wanted { axis, direction: Direction::Out, purpose };
             match self.held_before(policy, target, ask, asking.first().copied(), now) {
                 Some(reason) => self.hold(target, ask, &reason, now),
-                None => wanted.push(ask),
+                None => {
+                    self.recall_why(target, ask, now);
+                    wanted.push(ask);
+                }
             }
         }
         if is_asked {
@@ -143,8 +158,7 @@ impl Engine {
         if plan.scaling == ScalingMode::Off {
             return;
         }
-        let owed = self.state.owing.get(id).and_then(|action| self.state.actions.get(action));
-        if let Some(failed) = owed.cloned() {
+        if let Some(failed) = self.owed(id).cloned() {
             match seen {
                 Ok(snapshot) => self.give_back_size(target, failed, &snapshot, now),
                 Err(_) => self.rest(id, now),
@@ -169,7 +183,8 @@ impl Engine {
                 return;
             }
         };
-        for ask in wanted {
+        let free = wanted.into_iter().filter(|ask| !self.rests(id, ask.place(), now));
+        for ask in free.collect::<Vec<_>>() {
             match self.decide_step(policy, target, ask, &snapshot, now) {
                 Ok(step) => return self.plan_action(target, step, &snapshot, now),
                 Err(held) => self.not_taken(target, ask, held, &snapshot, now),
@@ -234,20 +249,62 @@ impl Engine {
         }
     }
 
+    /// After a look that failed nothing of the target is tried for a while.
     pub(super) fn rest(&mut self, id: &TargetId, now: Timestamp) {
-        self.rest_for(id, RETRY_AFTER, now);
-    }
-
-    /// After a refused write: a conflict passes, a missing right or an invalid size does not.
-    pub(super) fn rest_after(&mut self, id: &TargetId, refusal: ClusterFailure, now: Timestamp) {
-        let passes = refusal == ClusterFailure::Conflict;
-        self.rest_for(id, if passes { RETRY_AFTER } else { RETRY_REFUSED_AFTER }, now);
-    }
-
-    pub(super) fn rest_for(&mut self, id: &TargetId, span: Duration, now: Timestamp) {
-        if let Some(state) = self.targets.get_mut(id) {
-            state.rest_until = now.checked_add(span).ok();
+        for axis in Axis::ALL {
+            for direction in Direction::ALL {
+                self.rest_for(id, (axis, direction), RETRY_AFTER, now);
+            }
         }
+    }
+
+    /// After a refused write its axis rests, and says why: a conflict passes, a missing right or an invalid size does not.
+    pub(super) fn rest_after(&mut self, action: &ScalingAction, refusal: ClusterFailure, now: Timestamp) {
+        let place = (action.axis, action.course.direction);
+        let passes = refusal == ClusterFailure::Conflict;
+        self.rest_for(&action.target, place, if passes { RETRY_AFTER } else { RETRY_REFUSED_AFTER }, now);
+        if action.course.purpose.is_asked()
+            && let Some(state) = self.targets.get_mut(&action.target)
+        {
+            let why = HeldReason::Cluster(refusal);
+            if let Some(respite) = state.rests.get_mut(&place) {
+                respite.why = Some(why.clone());
+            }
+            // People hear of the refused action itself.
+            state.held.insert(place, why);
+        }
+    }
+
+    pub(super) fn rest_for(
+        &mut self,
+        id: &TargetId,
+        place: (Axis, Direction),
+        span: Duration,
+        now: Timestamp,
+    ) {
+        if let Some(state) = self.targets.get_mut(id) {
+            state.rests.insert(place, Respite { rest: Rest::of(span, now), why: None });
+        }
+    }
+
+    /// Whether nothing of an axis and direction is tried now.
+    pub(super) fn rests(&self, id: &TargetId, place: (Axis, Direction), now: Timestamp) -> bool {
+        let respite = self.targets.get(id).and_then(|state| state.rests.get(&place));
+        respite.is_some_and(|respite| !respite.rest.is_over(now))
+    }
+
+    /// A step is asked for again while it rests: the reason is still what it was, and was told.
+    fn recall_why(&mut self, target: &Target, ask: Wanted, now: Timestamp) {
+        let Some(state) = self.targets.get_mut(&target.id) else { return };
+        let respite = state.rests.get(&ask.place()).filter(|respite| !respite.rest.is_over(now));
+        if let Some(why) = respite.and_then(|respite| respite.why.clone()) {
+            state.held.entry(ask.place()).or_insert(why);
+        }
+    }
+
+    /// The failed action whose size is owed to a target.
+    fn owed(&self, id: &TargetId) -> Option<&ScalingAction> {
+        self.state.actions.get(self.state.owing.get(id)?)
     }
 
     pub(super) fn running(&self, id: &TargetId) -> Option<&ScalingAction> {

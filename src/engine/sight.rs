@@ -61,6 +61,11 @@ impl Engine {
         }
     }
 
+    /// When a query was last answered, or the daemon began where none was yet.
+    pub fn last_answer(&self) -> Timestamp {
+        self.sight.last_good
+    }
+
     /// Whether something was evaluated lately, or there is nothing to evaluate.
     pub(super) fn sees(&self, now: Timestamp) -> bool {
         self.plan.rules.queries.is_empty() || !has_passed(self.sight.last_good, self.plan.blind_after, now)

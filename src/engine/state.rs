@@ -5,10 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::Timestamp;
 use crate::domain::alert::{Alert, AlertKey};
+use crate::domain::external_alert::ExternalAlert;
 use crate::domain::incident::{Incident, IncidentState};
 use crate::domain::labels::Labels;
 use crate::domain::name::{ActionId, IncidentId, IncidentTypeName, NoticeId, RuleId, SilenceId, TargetId};
 use crate::domain::notice::Notice;
+use crate::domain::rest::Rest;
 use crate::domain::rule::RuleSet;
 use crate::domain::scaling::{Axis, Direction, ScalingAction, TargetRecord};
 use crate::domain::silence::Silence;
@@ -35,12 +37,14 @@ pub struct State {
     pub outbox: BTreeMap<NoticeId, Notice>,
     /// The scaling actions that are remembered.
     pub actions: BTreeMap<ActionId, ScalingAction>,
-    /// When each target's rest ends.
-    pub cooldowns: BTreeMap<(TargetId, Axis, Direction), Timestamp>,
+    /// The rest after each target's last step.
+    pub cooldowns: BTreeMap<(TargetId, Axis, Direction), Rest>,
     /// What is remembered of targets beside their actions.
     pub targets: BTreeMap<TargetId, TargetRecord>,
     /// The silences that are remembered, those that are over among them.
     pub silences: BTreeMap<SilenceId, Silence>,
+    /// The alerts that others evaluate and that fire.
+    pub external: BTreeMap<Labels, ExternalAlert>,
     /// How many incidents were numbered on a day (`20261123`).
     pub numbered: BTreeMap<u32, u32>,
     /// The incident that is not closed, by type and subject. Derived.
@@ -72,11 +76,12 @@ impl State {
             Change::Incident(id, incident) => put(&mut self.incidents, id, incident.map(|it| *it)),
             Change::Notice(id, notice) => put(&mut self.outbox, id, notice.map(|it| *it)),
             Change::Action(id, action) => put(&mut self.actions, id, action.map(|it| *it)),
-            Change::Cooldown(target, axis, direction, until) => {
-                put(&mut self.cooldowns, (target, axis, direction), until);
+            Change::Cooldown(target, axis, direction, rest) => {
+                put(&mut self.cooldowns, (target, axis, direction), rest);
             }
             Change::Target(target, record) => put(&mut self.targets, target, record.map(|it| *it)),
             Change::Silence(id, silence) => put(&mut self.silences, id, silence.map(|it| *it)),
+            Change::External(labels, alert) => put(&mut self.external, labels, alert.map(|it| *it)),
             Change::Numbered(day, count) => {
                 self.numbered.insert(day, count);
             }
@@ -144,6 +149,7 @@ pub(super) struct Dirty {
     pub(super) cooldowns: BTreeSet<(TargetId, Axis, Direction)>,
     pub(super) targets: BTreeSet<TargetId>,
     pub(super) silences: BTreeSet<SilenceId>,
+    pub(super) external: BTreeSet<Labels>,
     pub(super) days: BTreeSet<u32>,
 }
 
@@ -161,6 +167,7 @@ impl Dirty {
             cooldowns: state.cooldowns.keys().cloned().collect(),
             targets: state.targets.keys().cloned().collect(),
             silences: state.silences.keys().cloned().collect(),
+            external: state.external.keys().cloned().collect(),
             days: state.numbered.keys().copied().collect(),
         }
     }
@@ -178,6 +185,7 @@ impl Dirty {
                 }
                 Change::Target(target, _) => drop(self.targets.insert(target)),
                 Change::Silence(id, _) => drop(self.silences.insert(id)),
+                Change::External(labels, _) => drop(self.external.insert(labels)),
                 Change::Numbered(day, _) => drop(self.days.insert(day)),
             }
         }
@@ -204,8 +212,8 @@ impl Dirty {
             Change::Action(id, action)
         });
         let cooldowns = self.cooldowns.into_iter().map(|key| {
-            let until = state.cooldowns.get(&key).copied();
-            Change::Cooldown(key.0, key.1, key.2, until)
+            let rest = state.cooldowns.get(&key).copied();
+            Change::Cooldown(key.0, key.1, key.2, rest)
         });
         let targets = self.targets.into_iter().map(|id| {
             let record = state.targets.get(&id).cloned().map(Box::new);
@@ -214,6 +222,10 @@ impl Dirty {
         let silences = self.silences.into_iter().map(|id| {
             let silence = state.silences.get(&id).cloned().map(Box::new);
             Change::Silence(id, silence)
+        });
+        let external = self.external.into_iter().map(|labels| {
+            let alert = state.external.get(&labels).cloned().map(Box::new);
+            Change::External(labels, alert)
         });
         let days = self
             .days
@@ -226,6 +238,7 @@ impl Dirty {
             .chain(cooldowns)
             .chain(targets)
             .chain(silences)
+            .chain(external)
             .chain(days)
             .collect()
     }

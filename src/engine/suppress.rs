@@ -8,12 +8,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::domain::Timestamp;
+use crate::domain::alert::AlertKey;
 use crate::domain::incident::{Happening, IncidentState, Member};
 use crate::domain::inhibition::Inhibitors;
 use crate::domain::labels::Labels;
-use crate::domain::name::{ChannelName, IncidentId, RuleId, SilenceId};
+use crate::domain::name::{ChannelName, IncidentId, SilenceId};
 use crate::domain::notice::NoticeEvent;
-use crate::domain::rule::Rule;
 use crate::domain::severity::Severity;
 use crate::domain::silence::{Silence, SilenceMove, SilenceState};
 use crate::domain::suppression::{Hold, Suppression};
@@ -260,34 +260,46 @@ impl Engine {
         }
         let incident = self.state.incidents.get(id)?;
         let (lead, member) = incident.lead().filter(|(_, member)| member.firing)?;
-        let reason = self.alert_suppressed(&lead.rule, &labels_of(member), now)?;
+        let reason = self.alert_suppressed(lead, &labels_of(member), now)?;
         let others = incident.alerts.iter().filter(|(key, member)| member.firing && *key != lead);
         let all = others
-            .map(|(key, member)| self.alert_suppressed(&key.rule, &labels_of(member), now))
+            .map(|(key, member)| self.alert_suppressed(key, &labels_of(member), now))
             .all(|reason| reason.is_some());
         all.then_some(reason)
     }
 
-    /// Why nobody is told of an alert of `rule` with `labels` now. The labels are all that a matcher can see: the
+    /// Why nobody is told of the alert `key` with `labels` now. The labels are all that a matcher can see: the
     /// series' and the rule's own, `alertname` and `severity`.
-    pub fn alert_suppressed(&self, rule: &RuleId, labels: &Labels, now: Timestamp) -> Option<Suppression> {
+    pub fn alert_suppressed(&self, key: &AlertKey, labels: &Labels, now: Timestamp) -> Option<Suppression> {
         let holding = self.state.silences.values().filter(|silence| silence.holds(labels, now));
         if let Some(silence) = holding.max_by_key(|silence| silence.ends_at) {
             return Some(Suppression::Silenced { id: silence.id.clone(), until: silence.ends_at });
         }
-        if let Some(by) = self.suppressor.inhibitors.inhibitor(labels) {
+        if let Some(by) = self.inhibitor_of(labels) {
             return Some(Suppression::Inhibited { by: by.clone() });
         }
-        self.rule(rule).and_then(|rule| self.out_of_hours(rule, now))
+        self.out_of_hours(key, now)
     }
 
-    fn out_of_hours(&self, rule: &Rule, now: Timestamp) -> Option<Suppression> {
+    /// The alert that says enough about one with these labels.
+    pub(super) fn inhibitor_of(&self, labels: &Labels) -> Option<&AlertKey> {
+        self.suppressor.inhibitors.inhibitor(labels)
+    }
+
+    /// Why nobody is told of an alert in this part of the calendar.
+    pub(super) fn out_of_hours(&self, key: &AlertKey, now: Timestamp) -> Option<Suppression> {
+        let of_external;
+        let (mute, active) = if let Some(rule) = self.rule(&key.rule) {
+            (&rule.mute_time_intervals, &rule.active_time_intervals)
+        } else {
+            of_external = self.windows_of_external(key)?;
+            (&of_external.mute, &of_external.active)
+        };
         let intervals = &self.plan.rules.time_intervals;
         let is_in = |name: &&Arc<str>| intervals.get(*name).is_some_and(|it| it.contains(now));
-        if let Some(interval) = rule.mute_time_intervals.iter().find(is_in) {
+        if let Some(interval) = mute.iter().find(is_in) {
             return Some(Suppression::Muted { interval: interval.clone() });
         }
-        let active = &rule.active_time_intervals;
         let is_outside = !active.is_empty() && !active.iter().any(|name| is_in(&name));
         is_outside.then(|| Suppression::OutsideActiveWindow { interval: active.join(", ").into() })
     }
@@ -323,7 +335,7 @@ impl Engine {
 }
 
 /// The labels that matchers see.
-fn labels_of(member: &Member) -> Labels {
+pub(super) fn labels_of(member: &Member) -> Labels {
     if member.labels.get("severity").is_some() {
         return member.labels.clone();
     }

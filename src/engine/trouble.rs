@@ -10,6 +10,7 @@ use crate::domain::incident::Member;
 use crate::domain::labels::Labels;
 use crate::domain::name::IncidentTypeName;
 use crate::domain::quantity::Unit;
+use crate::domain::rest::Rest;
 use crate::domain::scaling::{Axis, Direction};
 use crate::domain::trouble::Trouble;
 
@@ -66,10 +67,10 @@ impl Engine {
         for target in &policy.targets {
             for axis in Axis::ALL {
                 let Some(rest) = policy.axis(axis).map(|axis| axis.cool_down) else { continue };
-                let until = now.checked_add(rest).unwrap_or(Timestamp::MAX);
+                let rest = Rest::of(rest, now);
                 let place = (target.id.clone(), axis, Direction::Out);
-                let known = self.state.cooldowns.entry(place.clone()).or_insert(until);
-                *known = until.max(*known);
+                let known = self.state.cooldowns.entry(place.clone()).or_insert(rest);
+                *known = rest.max(*known);
                 self.dirty.cooldowns.insert(place);
             }
         }

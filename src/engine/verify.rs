@@ -13,6 +13,7 @@ use crate::domain::scaling::{
 };
 
 use super::Engine;
+use super::evidence::Vote;
 
 /// A trigger is better when its value fell by this share of what it was when the step was decided.
 const BETTER_BY: f64 = 0.05;
@@ -102,6 +103,8 @@ impl Engine {
     fn settle_write(&mut self, action: ScalingAction, snapshot: &WorkloadSnapshot, now: Timestamp) {
         if is_at(snapshot, &action) {
             self.applied(action, AppliedReason::FoundThere, now);
+        } else if snapshot.uid != action.uid && action.course.doubtful {
+            self.end_in_doubt(action, FailedReason::Replaced, now);
         } else if snapshot.uid != action.uid {
             let text = "not scaled: the workload was replaced by another of its name";
             self.refuse(action, ClusterFailure::NotFound, text, now);
@@ -110,12 +113,9 @@ impl Engine {
         } else if now < action.ready_by {
             // The same write again: if the first one happened after all, the version no longer fits.
             self.write(action);
-        } else if is_partly_at(snapshot, &action) {
-            self.applied_unseen(action, now);
         } else {
-            let reason = ClusterFailure::Unreachable;
-            let text = format!("not scaled {}: {reason}", action.change());
-            self.refuse(action, reason, &text, now);
+            // It is not there yet, or in part; what is still on its way nobody knows.
+            self.end_in_doubt(action, FailedReason::Unseen, now);
         }
     }
 
@@ -123,17 +123,10 @@ impl Engine {
     pub(super) fn lose_sight(&mut self, action: ScalingAction, now: Timestamp) {
         // The write may have happened: a step that nobody could see counts as one.
         if action.state.is_unwritten() {
-            self.applied_unseen(action, now);
+            self.end_in_doubt(action, FailedReason::Unseen, now);
         } else {
             self.fail(action, FailedReason::Unseen, None, now);
         }
-    }
-
-    fn applied_unseen(&mut self, action: ScalingAction, now: Timestamp) {
-        self.cool_down(&action, now);
-        let text = format!("{}: {}", action.change(), FailedReason::Unseen.words());
-        let state = ActionState::Failed { at: now, reason: FailedReason::Unseen };
-        self.finish(action, state, &text, NoticeEvent::NotScaled, now);
     }
 
     fn is_healthy(&self, target: &Target, action: &ScalingAction) -> Option<HealthyReason> {
@@ -142,7 +135,7 @@ impl Engine {
         }
         let since = action.course.applied_at?;
         let seen = self.health.get(&target.id)?;
-        (seen.well && seen.at >= since).then_some(HealthyReason::HealthCheck)
+        (seen.well && seen.at > since).then_some(HealthyReason::HealthCheck)
     }
 
     /// Whether what asked for a step is better; `None` while that cannot be said.
@@ -158,12 +151,19 @@ impl Engine {
             return Some(VerifiedReason::NothingToJudge);
         }
         let since = action.course.applied_at?;
+        let ready = action.course.past.iter().chain([&action.state]).find_map(|state| match state {
+            ActionState::Ready { at } => Some((*at).min(now)),
+            _ => None,
+        });
+        let ready = ready.unwrap_or(since);
         let mut judged = false;
         for before in asked() {
             let trigger = policy.triggers.iter().find(|trigger| trigger.name == before.trigger);
             let vote = trigger.and_then(|trigger| self.fresh_value(target, trigger, now));
-            // What was seen before the write says nothing about it.
-            let Some(vote) = vote.filter(|vote| vote.seen_at > since) else { continue };
+            // What was seen before the write says nothing about it, and pods that are young do little yet.
+            let settled = trigger.and_then(|trigger| ready.checked_add(self.interval_of(trigger)).ok());
+            let counts = |vote: &Vote| vote.seen_at > since && settled.is_some_and(|at| vote.seen_at >= at);
+            let Some(vote) = vote.filter(counts) else { continue };
             judged = true;
             if vote.value <= before.threshold || vote.value <= before.value * (1.0 - BETTER_BY) {
                 return Some(VerifiedReason::Improved);
@@ -220,7 +220,9 @@ fn undone(snapshot: &WorkloadSnapshot, action: &ScalingAction) -> Option<Undone>
     };
     // Where another autoscaler's least was raised, it has to follow first.
     let awaited = action.course.raise.is_some() && matches!(action.state, ActionState::Applied { .. });
-    (is_back && !awaited).then(|| Undone { by: writer_of_replicas(snapshot) })
+    // Where its least was given back, how many there are is the autoscaler's to say.
+    let is_free = action.course.raise.is_some() && action.course.direction == Direction::In;
+    (is_back && !awaited && !is_free).then(|| Undone { by: writer_of_replicas(snapshot) })
 }
 
 /// Who wrote the number of replicas last, where that is known and not the daemon.
@@ -236,6 +238,12 @@ fn writer_of(owner: Option<&FieldOwner>) -> Option<Arc<str>> {
 /// Whether the workload has the size that the action asked for.
 fn is_at(snapshot: &WorkloadSnapshot, action: &ScalingAction) -> bool {
     match &action.to {
+        Size::Replicas(count)
+            if action.course.direction == Direction::In
+                && let Some(autoscaler) = &action.course.raise =>
+        {
+            snapshot.uid == action.uid && snapshot.surroundings.least_of(autoscaler) == Some(*count)
+        }
         // Somebody may have added more meanwhile; what was asked for is there all the same.
         Size::Replicas(count) if action.state.is_unwritten() || action.course.direction == Direction::In => {
             snapshot.uid == action.uid && snapshot.replicas == *count
@@ -260,6 +268,11 @@ pub(super) fn is_partly_at(snapshot: &WorkloadSnapshot, action: &ScalingAction) 
         Size::Replicas(_) => false,
         Size::Resources(containers) => snapshot.pods.iter().any(|pod| has_sizes(&pod.containers, containers)),
     }
+}
+
+/// Whether pods are seen not to have come up with an action's size.
+pub(super) fn is_down(snapshot: &WorkloadSnapshot, action: &ScalingAction) -> bool {
+    crashing(snapshot) > action.course.crashing || !is_ready(snapshot, action)
 }
 
 /// Whether every pod runs and takes traffic at that size.

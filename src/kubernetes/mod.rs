@@ -19,6 +19,7 @@ mod observe;
 mod occupancy;
 mod owner;
 mod resources;
+mod rights;
 mod rollout;
 mod sight;
 mod watch;

@@ -92,6 +92,12 @@ impl Pulse {
         if fails || alive.elapsed() > SILENT { Err(Unseen::Stale) } else { Ok(()) }
     }
 
+    /// Waits until something is so; asks anew after each sign of life, and at once where reading fails.
+    pub(super) async fn when(&self, is_so: impl Fn() -> bool) {
+        // The sender lives as long as this does.
+        let _ = self.0.subscribe().wait_for(|beat| beat.failing.is_some() || is_so()).await;
+    }
+
     /// Waits until something was read or could not be.
     pub(super) async fn begun(&self) {
         // The sender lives as long as this does.

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
@@ -14,6 +15,9 @@ use super::client::Cluster;
 use super::sight::FIRST;
 use super::watch::{Pulse, Sink};
 use crate::domain::name::TargetId;
+
+/// How long a watch may lag behind the daemon's own last write before the API server is asked.
+const CATCH_UP: Duration = Duration::from_secs(2);
 
 /// What is held.
 #[derive(Debug, Default)]
@@ -50,14 +54,27 @@ impl Workloads {
         let kept = self.kept(kind, &at.namespace);
         // What has not answered by then is asked for.
         let _ = tokio::time::timeout(FIRST, kept.pulse.begun()).await;
+        // Right after a write the watch tells of it within a moment; asking each time would ask for every target.
+        let _ = tokio::time::timeout(CATCH_UP, kept.pulse.when(|| self.is_new_enough(&kept, at))).await;
         kept.pulse.trusted().ok()?;
         let held = kept.objects().get(&*at.name).cloned()?;
-        let is_new_enough = match self.state().floor.get(at) {
-            Some(Some(floor)) => version(&held).is_some_and(|version| version >= *floor),
+        let is_new_enough = self.serves(at, &held);
+        is_new_enough.then_some(held)
+    }
+
+    /// Whether nothing is to be waited for: what is held is new enough, or is not there at all.
+    fn is_new_enough(&self, kept: &Kept, at: &TargetId) -> bool {
+        let held = kept.objects().get(&*at.name).cloned();
+        let is_known = !matches!(self.state().floor.get(at), Some(None));
+        !is_known || held.is_none_or(|held| self.serves(at, &held))
+    }
+
+    fn serves(&self, at: &TargetId, held: &DynamicObject) -> bool {
+        match self.state().floor.get(at) {
+            Some(Some(floor)) => version(held).is_some_and(|version| version >= *floor),
             Some(None) => false,
             None => true,
-        };
-        is_new_enough.then_some(held)
+        }
     }
 
     /// A workload was read afresh.

@@ -233,7 +233,8 @@ impl Player {
             Report::Held { target, axis, direction, reason } => {
                 self.note(Happened::Held { target, axis, direction, reason });
             }
-            Report::Incident { .. }
+            Report::External { .. }
+            | Report::Incident { .. }
             | Report::Paused { .. }
             | Report::Diagnosed { .. }
             | Report::Suppressed { .. }

@@ -6,6 +6,7 @@ use serde::de::DeserializeOwned;
 use crate::domain::Timestamp;
 use crate::domain::change::Change;
 use crate::domain::name::TargetId;
+use crate::domain::rest::Rest;
 use crate::domain::scaling::{Axis, Direction};
 
 use super::StoreError;
@@ -25,15 +26,16 @@ impl Row {
             Change::Incident(id, incident) => row("incident", id.as_str(), incident.as_ref()),
             Change::Notice(id, notice) => row("notice", id.as_str(), notice.as_ref()),
             Change::Action(id, action) => row("action", id.as_str(), action.as_ref()),
-            Change::Cooldown(target, axis, direction, until) => {
+            Change::Cooldown(target, axis, direction, rest) => {
                 let kind = match direction {
                     Direction::Out => "cooldown",
                     Direction::In => "cooldown_in",
                 };
-                row(kind, &json(kind, &(target, axis))?, until.as_ref())
+                row(kind, &json(kind, &(target, axis))?, rest.as_ref())
             }
             Change::Target(target, record) => row("target", &json("target", target)?, record.as_ref()),
             Change::Silence(id, silence) => row("silence", id.as_str(), silence.as_ref()),
+            Change::External(labels, alert) => row("external", &json("external", labels)?, alert.as_ref()),
             Change::Numbered(day, count) => row("numbered", &day.to_string(), Some(count)),
         }
     }
@@ -48,13 +50,22 @@ impl Row {
             "cooldown" | "cooldown_in" => {
                 let (target, axis): (TargetId, Axis) = parse(kind, key)?;
                 let direction = if kind == "cooldown" { Direction::Out } else { Direction::In };
-                Change::Cooldown(target, axis, direction, Some(parse::<Timestamp>(kind, body)?))
+                Change::Cooldown(target, axis, direction, Some(rest(kind, body)?))
             }
             "target" => Change::Target(parse(kind, key)?, Some(parse(kind, body)?)),
             "silence" => Change::Silence(key.into(), Some(parse(kind, body)?)),
+            "external" => Change::External(parse(kind, key)?, Some(parse(kind, body)?)),
             "numbered" => Change::Numbered(parse(kind, key)?, parse(kind, body)?),
             _ => return Ok(None),
         }))
+    }
+}
+
+/// A rest; an older version wrote its end alone, and when it began is not known.
+fn rest(kind: &str, body: &str) -> Result<Rest, StoreError> {
+    match serde_json::from_str::<Timestamp>(body) {
+        Ok(until) => Ok(Rest { since: Timestamp::MIN, until }),
+        Err(_) => parse(kind, body),
     }
 }
 

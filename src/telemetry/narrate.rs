@@ -22,6 +22,9 @@ pub fn narrate(report: &Report, metrics: &Metrics) {
             };
             info!(%rule, %series, change, %reason, value = value.unwrap_or(f64::NAN), "alert moved");
         }
+        Report::External { labels, began, reason } => {
+            info!(%labels, began, %reason, "external alert moved");
+        }
         Report::Incident { id, event, severity, headline, channels } => {
             info!(incident = %id, %event, %severity, %headline, channels, "incident told");
         }
@@ -30,7 +33,7 @@ pub fn narrate(report: &Report, metrics: &Metrics) {
             info!(%action, %target, %axis, state = outcome, reason, %change, %evidence, "scaling action moved");
             metrics
                 .scaling_actions
-                .get_or_create(&ScalingLabels { axis: axis.as_str(), outcome, reason: *reason })
+                .get_or_create(&ScalingLabels { axis: axis.as_str(), outcome, reason })
                 .inc();
         }
         Report::Held { target, axis, direction, reason } => {

@@ -17,6 +17,11 @@ const SLEEPS: &[(&str, usize, &str)] = &[
         2,
         "how long a life lasts is what is tested, and another process tells nothing by itself",
     ),
+    (
+        "tests/kubernetes/ground.rs",
+        1,
+        "a real cluster keeps no journal: it is looked at again until it is so",
+    ),
 ];
 
 fn all() -> Vec<RustFile> {

@@ -21,7 +21,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("rule_test", &["domain", "engine", "config", "daemon::running", "rehearsal"]),
     ("telemetry", &["domain", "engine::report"]),
     ("core", &["domain", "engine", "store", "telemetry"]),
-    ("api", &["domain", "engine", "core", "telemetry", "config::status"]),
+    ("api", &["domain", "engine", "core", "telemetry", "chart", "config::status"]),
     (
         "daemon",
         &[

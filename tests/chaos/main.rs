@@ -160,11 +160,23 @@ async fn no_secret_is_in_anything_the_daemon_writes_or_says() {
         }
     }
     assert!(found.is_empty(), "{} places:\n{}", found.len(), found.join("\n"));
-    let source = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/src/api/mod.rs")).unwrap();
+    // A stream that only ever says `changed` and `beat`, and what is empty without parameters or behind an incident's
+    // explanation.
+    let says_no_more = ["/live", "/alerts/explain", "/notices/{id}/explain", "/capacity/outlook.png"];
+    let source: String = ["mod.rs", "pages/mod.rs", "alertmanager/mod.rs", "prometheus/mod.rs"]
+        .map(|file| {
+            std::fs::read_to_string(format!("{}/src/api/{file}", env!("CARGO_MANIFEST_DIR"))).unwrap()
+        })
+        .concat();
     for route in source.lines().filter(|line| line.contains(".route(") && line.contains("get(")) {
         let path = route.split('"').nth(1).unwrap();
+        if says_no_more.contains(&path) {
+            continue;
+        }
         let asked =
             secrets::READABLE.contains(&path) || path.ends_with("/{id}") || path.contains("/incidents/{id}");
+        // It never ends, and tells ids and words of closed lists only.
+        let asked = asked || path.ends_with("/events");
         assert!(asked, "{path} can be read and was not searched");
     }
 }

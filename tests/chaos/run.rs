@@ -147,9 +147,10 @@ impl World {
         slowest_hook: Duration,
     ) -> anyhow::Result<Self> {
         world::install_crypto();
-        let source = Source::start(Script::new(seed, load)).await?;
+        let mut source = Source::start(Script::new(seed, load)).await?;
         let sinks = Sinks::start(slowest_hook, Sinks::plain_mail()).await?;
         let home = Home::new(&source.url(), &sinks, store)?;
+        source.listen_to(home.asker());
         Ok(Self { source, sinks, home, kills: Vec::new(), illnesses: Vec::new(), recoveries: Vec::new() })
     }
 

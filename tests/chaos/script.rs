@@ -1,15 +1,13 @@
 //! The script: which problem is how bad when. Owns the truth that every expectation follows from; knows nothing of
 //! what the daemon made of it.
 //!
-//! A problem stays at a level until the daemon has certainly seen it: until one life of the daemon asked twice, half a
-//! second apart. It asks again only once it has taken the answer before, and half a second is a hundred commits.
+//! A problem stays at a level until the daemon has certainly taken note of it: until one life of the daemon asked twice and
+//! then answered that it is alive. It asks again only once it has handed in the answer before, and says that it is alive
+//! only after the commit of all that was handed in. How fast the machine is does not matter.
 
 use std::time::{Duration, Instant};
 
 use super::dice::Dice;
-
-/// How far apart two questions of one life have to be.
-const CERTAIN: Duration = Duration::from_millis(500);
 
 /// How bad a problem is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,7 +39,8 @@ pub(crate) struct Problem {
     pub(crate) service: String,
     levels: Vec<Level>,
     at: usize,
-    seen: Option<(u64, Instant)>,
+    /// The life that was shown the level, and when it asked again.
+    seen: Option<(u64, Option<Instant>)>,
     first_seen: Option<jiff::Timestamp>,
     settled: Option<Instant>,
     hold: Duration,
@@ -176,6 +175,15 @@ impl Script {
         }
     }
 
+    /// A life has on record whatever it had handed in at `since`.
+    pub(crate) fn recorded(&mut self, life: u64, since: Instant, now: Instant) {
+        for problem in self.problems.iter_mut().filter(|problem| problem.settled.is_none()) {
+            if problem.seen.is_some_and(|(by, again)| by == life && again.is_some_and(|at| at <= since)) {
+                problem.settled = Some(now);
+            }
+        }
+    }
+
     /// The answer to a question that a life of the daemon asks, as the query API gives it.
     pub(crate) fn answer(&mut self, life: u64, time: &str, now: Instant) -> String {
         let mut series = vec![sample("svc-000000", Clear, time)];
@@ -183,13 +191,13 @@ impl Script {
             if problem.done {
                 continue;
             }
-            match problem.seen {
+            match &mut problem.seen {
                 _ if problem.settled.is_some() => {}
-                Some((seen_by, at)) if seen_by == life => {
-                    problem.settled = (now.duration_since(at) >= CERTAIN).then_some(now);
+                Some((seen_by, again)) if *seen_by == life => {
+                    again.get_or_insert(now);
                 }
                 _ => {
-                    problem.seen = Some((life, now));
+                    problem.seen = Some((life, None));
                     problem.first_seen.get_or_insert_with(jiff::Timestamp::now);
                 }
             }

@@ -31,7 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(40);
 /// it wrote and said, by where, and the secrets.
 pub(crate) async fn everything_said() -> anyhow::Result<(BTreeMap<String, Vec<u8>>, Vec<String>)> {
     world::install_crypto();
-    let source = Source::start(Script::new(1, Load { at_once: 0, critical: 0 })).await?;
+    let mut source = Source::start(Script::new(1, Load { at_once: 0, critical: 0 })).await?;
     let login = Some(("runbookd".to_owned(), PASSWORD.to_owned()));
     let options = smtp::Options { security: Security::StartTls, login };
     let sinks = Sinks::start(Duration::ZERO, options).await?;
@@ -54,6 +54,7 @@ pub(crate) async fn everything_said() -> anyhow::Result<(BTreeMap<String, Vec<u8
         home.write(path, text)?;
     }
     home.write("config/runbookd.yaml", &configuration(&source, &sinks, &home))?;
+    source.listen_to(home.asker());
     let mut life = home.begin()?;
     home.ready(&mut life).await?;
 
@@ -137,15 +138,18 @@ fn attempts(metrics: &str) -> u64 {
 
 /// Every page that can be read.
 async fn ask_everything(home: &Home, when: &str, said: &mut BTreeMap<String, Vec<u8>>) -> anyhow::Result<()> {
-    let mut paths: Vec<String> = READABLE.map(str::to_owned).into();
+    let mut paths: Vec<String> = READABLE.iter().map(|path| (*path).to_owned()).collect();
     let silences: Value = home.json("/api/runbookd/v1/silences?state=all").await?;
     let ids = silences["items"].as_array().into_iter().flatten().filter_map(|item| item["id"].as_str());
     paths.extend(ids.map(|id| format!("/api/runbookd/v1/silences/{id}")));
     let list: Value = home.json("/api/runbookd/v1/incidents").await?;
     for id in list["items"].as_array().into_iter().flatten().filter_map(|item| item["id"].as_str()) {
         paths.push(format!("/api/runbookd/v1/incidents/{id}"));
+        paths.push(format!("/api/runbookd/v1/incidents/{id}/timeline"));
+        paths.push(format!("/api/runbookd/v1/explain/{id}"));
         paths.push(format!("/incidents/{id}"));
         paths.push(format!("/incidents/{id}/chart.png"));
+        paths.push(format!("/incidents/{id}/explain"));
     }
     for path in paths {
         let text = home.asker().any(&path).await?;
@@ -154,17 +158,41 @@ async fn ask_everything(home: &Home, when: &str, said: &mut BTreeMap<String, Vec
     Ok(())
 }
 
-/// The routes of `src/api/mod.rs` that answer GET; those with an id are asked for every incident.
-pub(crate) const READABLE: [&str; 10] = [
+/// The routes of `src/api` that answer GET and end; those with an id are asked for every incident.
+pub(crate) const READABLE: &[&str] = &[
     "/healthz",
     "/readyz",
     "/metrics",
     "/",
     "/style.css",
+    "/app.js",
+    "/icon.svg",
+    "/sign-in",
+    "/incidents",
+    "/alerts",
+    "/rules",
+    "/scaling",
+    "/capacity",
+    "/tenants",
+    "/silences",
     "/api/runbookd/v1/incidents",
     "/api/runbookd/v1/silences",
     "/api/runbookd/v1/scaling",
+    "/api/runbookd/v1/capacity?series=true",
+    "/api/runbookd/v1/capacity",
+    "/api/runbookd/v1/tenants",
     "/api/runbookd/v1/config",
+    "/api/runbookd/v1/alerts",
+    "/api/runbookd/v1/rules",
+    "/api/runbookd/v1/openapi.json",
+    "/api/v1/rules",
+    "/api/v1/alerts",
+    "/api/v1/status/buildinfo",
+    "/api/v2/status",
+    "/api/v2/receivers",
+    "/api/v2/alerts",
+    "/api/v2/alerts/groups",
+    "/api/v2/silences",
     "/no-such-page",
 ];
 

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::State;
+use axum::http::Uri;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use axum::routing::any;
@@ -13,6 +14,8 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use world::loopback::{ANY_PORT, Loopback};
 
+use super::daemon::Asker;
+use super::patience::lasting;
 use super::script::Script;
 
 /// How often the script moves on.
@@ -30,6 +33,7 @@ pub(crate) struct Source {
     shared: Shared,
     door: Loopback,
     moving: JoinHandle<()>,
+    listening: Option<JoinHandle<()>>,
 }
 
 impl Source {
@@ -49,7 +53,23 @@ impl Source {
                 moved.script().advance(Instant::now());
             }
         });
-        Ok(Self { shared, door: Loopback::start(ANY_PORT, router).await?, moving })
+        Ok(Self { shared, door: Loopback::start(ANY_PORT, router).await?, moving, listening: None })
+    }
+
+    /// Asks the daemon again and again whether it is alive, which it says after the commit of what it was shown.
+    pub(crate) fn listen_to(&mut self, daemon: Asker) {
+        let shared = self.shared.clone();
+        self.listening = Some(tokio::spawn(async move {
+            loop {
+                let (life, since) = (shared.life.load(Ordering::SeqCst), Instant::now());
+                let alive = daemon.text("/healthz").await.is_ok();
+                // A life that ended meanwhile may have left the answer to the next.
+                if alive && shared.life.load(Ordering::SeqCst) == life {
+                    shared.script().recorded(life, since, Instant::now());
+                }
+                lasting(STEP).await;
+            }
+        }));
     }
 
     /// The URL of its root.
@@ -79,6 +99,9 @@ impl Source {
 impl Drop for Source {
     fn drop(&mut self) {
         self.moving.abort();
+        if let Some(listening) = &self.listening {
+            listening.abort();
+        }
     }
 }
 
@@ -88,10 +111,16 @@ impl Shared {
     }
 }
 
-async fn answer(State(shared): State<Shared>, form: String) -> impl IntoResponse {
+async fn answer(State(shared): State<Shared>, uri: Uri, form: String) -> impl IntoResponse {
     let time = form.split('&').find_map(|field| field.strip_prefix("time=")).unwrap_or("0").to_owned();
     let life = shared.life.load(Ordering::SeqCst);
-    let body = shared.script().answer(life, &time, Instant::now());
-    shared.asked.send_replace(life);
+    // Only a round says what the daemon has taken; the past is asked for by charts, whenever they are drawn.
+    let body = if uri.path().ends_with("/query") {
+        let body = shared.script().answer(life, &time, Instant::now());
+        shared.asked.send_replace(life);
+        body
+    } else {
+        r#"{"status":"success","data":{"resultType":"matrix","result":[]}}"#.to_owned()
+    };
     ([(CONTENT_TYPE, "application/json")], body)
 }

@@ -87,6 +87,13 @@ async fn an_incident_is_seen_taken_and_ended_from_the_command_line() {
     world.says(&["ack", "INC-20200101-0001"], 1, "there is no incident");
     world.says(&["incidents", "--state", "sleepy"], 2, "invalid value");
 
+    world.says(&["alerts", "--state", "firing"], 0, "cpu_usage  firing  critical  95 %");
+    world.says(&["alerts", "--subject", "nobody"], 0, "no alert is pending or fires");
+    let alert = world.json(&["alerts"])["items"][0]["id"].as_str().unwrap().to_owned();
+    world.says(&["explain", &id], 0, "Z  ");
+    assert!(world.json(&["explain", &alert])["items"].as_array().unwrap().len() > 1);
+    world.says(&["explain", "nothing"], 1, "there is no incident, no alert and no notice");
+
     world.says(&["silence", "list"], 0, "there is no silence");
     let comment = ["--comment", "load test", "--by", "Ana"];
     world.says(&[&["silence", "add", "service=checkout"][..], &comment].concat(), 0, "is active until");

@@ -18,6 +18,7 @@ mod life_cycle;
 mod pictures;
 mod power_loss;
 mod reload;
+mod scaling;
 mod told;
 
 use std::path::Path;

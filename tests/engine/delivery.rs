@@ -299,3 +299,50 @@ fn the_heart_stops_while_nobody_takes_a_page() {
     desk.on(Event::Tick, 130);
     assert!(!beats(&desk), "a page that every channel refuses is one that does not leave");
 }
+
+#[test]
+fn what_a_channel_refused_is_tried_again_once_it_accepts_something() {
+    let mut desk = Desk::new(CONFIG);
+    desk.see(&[("a", 0.75)], 0);
+    assert_eq!(desk.answer("chat", &Attempt::ACCEPTED, 0), ["opened a"]);
+    desk.see(&[("a", 0.2)], 10);
+    // Each refusal doubles the wait; nothing else is said to the channel.
+    for second in [10, 70, 190, 430] {
+        desk.on(Event::Wake, second);
+        assert_eq!(desk.answer("chat", &refused(), second), ["resolved a"], "at {second}");
+    }
+    desk.see(&[("b", 0.75)], 500);
+    assert_eq!(desk.answer("chat", &Attempt::ACCEPTED, 500), ["opened b"]);
+    desk.on(Event::Wake, 502);
+    assert_eq!(desk.answer("chat", &refused(), 502), ["resolved a"]);
+    // It was tried a moment ago: a channel that takes the one and refuses the other is not asked for it each time.
+    desk.see(&[("b", 0.2)], 510);
+    assert_eq!(desk.drain("chat", 510), ["resolved b"]);
+}
+
+#[test]
+fn an_incident_that_is_over_before_anybody_heard_of_it_is_told_to_somebody() {
+    let mut desk = Desk::new(CONFIG);
+    desk.see(&[("a", 0.75)], 0);
+    desk.see(&[("a", 0.2)], 1);
+    // There is nobody to wake for it any more, and nobody else knows.
+    assert_eq!(desk.answer("chat", &refused(), 1), ["opened a"]);
+    desk.on(Event::Wake, 61);
+    assert_eq!(desk.drain("chat", 61), ["opened a", "resolved a"]);
+}
+
+#[test]
+fn whoever_may_have_heard_in_vain_hears_the_end_after_a_refused_digest() {
+    let mut desk = Desk::new(&CONFIG.replace("above: 2", "above: 1"));
+    desk.see(&[("a", 0.75)], 0);
+    let lost =
+        Attempt::Failed { reason: DeliveryReason::TimedOut, detail: "no answer".into(), retry_after: None };
+    assert_eq!(desk.answer("chat", &lost, 0), ["opened a"]);
+    desk.see(&[("a", 0.2), ("b", 0.75), ("c", 0.75)], 1);
+    desk.on(Event::Wake, 3);
+    assert_eq!(desk.answer("chat", &Attempt::ACCEPTED, 3), ["opened b"]);
+    desk.on(Event::Wake, 5);
+    // How the first page of `a` went nobody knows; its end and the page of `c` are refused, and both are owed.
+    assert_eq!(desk.answer("chat", &refused(), 5), ["digest of 2"]);
+    assert_eq!(desk.drain("chat", 70), ["digest of 2"]);
+}

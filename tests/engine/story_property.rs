@@ -456,7 +456,8 @@ fn moves(reports: &[Report]) -> Vec<String> {
         Report::Alert { rule, series, change, reason, .. } => {
             Some(format!("{rule} {series} {change:?} {reason}"))
         }
-        Report::Incident { .. }
+        Report::External { .. }
+        | Report::Incident { .. }
         | Report::Scaling { .. }
         | Report::Held { .. }
         | Report::Sight { .. }

@@ -12,7 +12,7 @@ use world::kubernetes::{Kubernetes, Resize};
 use super::{SOON, connect, target};
 
 /// How many clusters are drawn; `AGREEMENT_SEEDS=from..to` draws others.
-const SEEDS: Range<u64> = 0..60;
+const SEEDS: Range<u64> = 0..40;
 
 fn seeds() -> Range<u64> {
     let named = std::env::var("AGREEMENT_SEEDS").ok();

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod agreement;
+mod ground;
+mod portable;
 mod surroundings;
 
 use std::time::{Duration, Instant};

@@ -213,8 +213,29 @@ async fn an_event_and_a_raised_autoscaler_are_written_once_however_often() {
     assert_eq!(least(&w), 5);
     assert_eq!(patches(&w.kubernetes, "horizontalpodautoscalers").len(), 1);
     assert_eq!(w.cluster.raise_hpa_min("shop", "web", 11).await, Err(ClusterFailure::Invalid));
-    w.cluster.lower_hpa_min("shop", "web", 5, 2).await.unwrap();
-    assert_eq!(least(&w), 2);
+    let before = |w: &Watched| {
+        let hpa = w.kubernetes.object("HorizontalPodAutoscaler", "shop", "web").unwrap();
+        hpa["metadata"]["annotations"]["runbookd.io/min-replicas-before"].clone()
+    };
+    let own = w.cluster.ease_hpa_min("shop", "web", 1).await;
+    assert_eq!(
+        (own, least(&w), before(&w)),
+        (Ok(()), json!(2), Value::Null),
+        "no further than before it was raised"
+    );
+    w.cluster.raise_hpa_min("shop", "web", 4).await.unwrap();
+    w.cluster.raise_hpa_min("shop", "web", 6).await.unwrap();
+    assert_eq!(before(&w), "2,4");
+    for _ in 0..2 {
+        w.cluster.lower_hpa_min("shop", "web", 6, 5).await.unwrap();
+        assert_eq!((least(&w), before(&w)), (json!(4), json!("2")), "the raise before it still stands");
+    }
+    w.cluster.ease_hpa_min("shop", "web", 3).await.unwrap();
+    assert_eq!((least(&w), before(&w)), (json!(3), json!("2")));
+    w.cluster.lower_hpa_min("shop", "web", 3, 3).await.unwrap();
+    assert_eq!((least(&w), before(&w)), (json!(2), Value::Null), "what it had at first");
+    w.cluster.ease_hpa_min("shop", "web", 1).await.unwrap();
+    assert_eq!(least(&w), 2, "nothing was raised");
     w.kubernetes.apply(hpa(10)).unwrap();
     w.cluster.lower_hpa_min("shop", "web", 5, 1).await.unwrap();
     assert_eq!(least(&w), 2, "somebody else has set it since");

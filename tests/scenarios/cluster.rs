@@ -164,6 +164,12 @@ impl Cluster {
             return Err(ClusterFailure::Conflict);
         }
         workload.resource_version = version;
+        if let (Some(name), Size::Replicas(least)) = (&action.course.raise, &action.to) {
+            let scalers = &mut workload.surroundings.scalers;
+            let scaler = scalers.iter_mut().find(|it| it.name == *name).ok_or(ClusterFailure::NotFound)?;
+            scaler.replicas = scaler.replicas.map(|(_, most)| (*least, most));
+            return Ok(());
+        }
         match &action.to {
             Size::Replicas(count) => workload.replicas = *count,
             Size::Resources(containers) if action.vertical == VerticalMode::Template => {

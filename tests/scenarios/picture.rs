@@ -60,6 +60,7 @@ impl Picture {
                 | Report::Diagnosed { .. }
                 | Report::Suppressed { .. }
                 | Report::Silence { .. }
+                | Report::External { .. }
                 | Report::Trouble { .. } => None,
             })
             .collect();

@@ -84,6 +84,11 @@ pub(crate) enum Command {
         length: Duration,
         by: String,
     },
+    /// `posted {alertname="Down"} for 10m`, `over`, or without an end.
+    Posted {
+        labels: String,
+        lasts: Option<Duration>,
+    },
     /// `end silence 1 by Ana`.
     EndSilence {
         number: String,
@@ -306,6 +311,17 @@ fn command(text: &str, lines: &[String], at: &mut usize) -> Result<Command, Stri
             let length = parse_duration(length).ok_or("expected a duration after `for`")?;
             let matchers = owned(matchers.trim());
             Command::Silence { number: owned(number), matchers, length, by: owned(by) }
+        }
+        ["posted", ..] => {
+            let rest = text.trim_start_matches("posted").trim();
+            let (labels, lasts) = match (rest.strip_suffix(" over"), rest.rsplit_once(" for ")) {
+                (Some(labels), _) => (labels, Some(Duration::ZERO)),
+                (None, Some((labels, lasts))) => {
+                    (labels, Some(parse_duration(lasts).ok_or("expected a duration after `for`")?))
+                }
+                (None, None) => (rest, None),
+            };
+            Command::Posted { labels: owned(labels), lasts }
         }
         ["end", "silence", number, "by", by @ ..] => {
             Command::EndSilence { number: owned(number), by: by.join(" ") }

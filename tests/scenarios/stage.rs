@@ -11,9 +11,11 @@ use runbookd::daemon::running::plan as plan_of;
 use runbookd::domain::Timestamp;
 use runbookd::domain::delivery::{Attempt, DeliveryReason};
 use runbookd::domain::diagnosis::{Attachment, Failed, Finding, Keep, StepFailure};
+use runbookd::domain::external_alert::PostedAlert;
 use runbookd::domain::headline::headline;
 use runbookd::domain::incident::Happening;
 use runbookd::domain::labels::Labels;
+use runbookd::domain::matcher::Matchers;
 use runbookd::domain::name::{ChannelName, IncidentId, NoticeId, QueryId, TargetId};
 use runbookd::domain::notice::Notice;
 use runbookd::domain::observation::{Answer, Observation, QueryFailure, Round, Sample};
@@ -122,6 +124,21 @@ impl Stage {
                 };
                 let silence = Silence::new(asked, Some(number.as_str().into()), self.now);
                 vec![Event::Silence(Box::new(silence.map_err(|fault| fault.to_string())?))]
+            }
+            Command::Posted { labels, lasts } => {
+                let labels: Matchers = labels.parse().map_err(|error| format!("{error}"))?;
+                let ends_at = match lasts {
+                    None => None,
+                    // Over is over at this instant.
+                    Some(lasts) => Some(self.now.checked_add(*lasts).map_err(|error| error.to_string())?),
+                };
+                vec![Event::Posted(vec![PostedAlert {
+                    labels: Labels::new(labels.iter().map(|one| (one.name(), one.value()))),
+                    annotations: BTreeMap::new(),
+                    starts_at: ends_at.map(|_| self.now),
+                    ends_at,
+                    generator_url: None,
+                }])]
             }
             Command::EndSilence { number, by } => {
                 vec![Event::ExpireSilence { id: number.as_str().into(), by: by.as_str().into() }]
@@ -276,6 +293,10 @@ impl Stage {
                 | Report::Incident { .. }
                 | Report::Trouble { .. }
                 | Report::Diagnosed { .. } => {}
+                Report::External { labels, began, reason } => {
+                    let word = if *began { "fires" } else { "is over" };
+                    lines.push(format!("{labels} {word}: {reason}"));
+                }
                 Report::Suppressed { id, why: Some(why) } => {
                     lines.push(format!("{id} {why}"));
                 }

@@ -16,7 +16,7 @@ const TRIES: usize = 60;
 pub(crate) fn play(seed: u64) {
     let outcome = run(Order { seed, journal: true, ..Order::default() });
     eprintln!("{}", outcome.journal.join("\n"));
-    eprintln!("hash {:016x}, {} incidents, {} messages", outcome.hash, outcome.incidents, outcome.messages);
+    eprintln!("hash {:016x}, {}", outcome.hash, outcome.summary());
     if let Some(violation) = outcome.violation {
         explain(seed, &violation);
     }
@@ -31,12 +31,13 @@ pub(crate) fn explain(seed: u64, violation: &Violation) -> ! {
     let shown = excerpt(&journal, &told.message);
     panic!(
         "seed {seed} breaks I{}: {}\nclasses: {classes:?}\n{} faults needed of {}: {faults:?}\nlast events:\n{}\n\
-         play it again: SEED={seed} cargo test --test sim every_invariant -- --nocapture",
+         play it again: SEED={seed} cargo test --test {} every_invariant -- --nocapture",
         told.invariant,
         told.message,
         faults.len(),
         faults.len() + left_out.len(),
         shown.join("\n"),
+        env!("CARGO_CRATE_NAME"),
     );
 }
 

@@ -77,8 +77,15 @@ pub(crate) struct Outcome {
     pub(crate) classes: BTreeSet<Class>,
     pub(crate) faults: BTreeSet<Fault>,
     pub(crate) journal: Vec<String>,
-    pub(crate) incidents: usize,
-    pub(crate) messages: u64,
+    incidents: usize,
+    messages: u64,
+}
+
+impl Outcome {
+    /// In a few words.
+    pub(crate) fn summary(&self) -> String {
+        format!("{} incidents, {} messages", self.incidents, self.messages)
+    }
 }
 
 /// The world of one seed.

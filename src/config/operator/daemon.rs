@@ -9,7 +9,11 @@ use std::time::Duration;
 use super::Reader;
 use crate::config::diagnostic::Code;
 use crate::config::settings::{EvaluationSettings, StoreSettings};
+use crate::domain::external_alert::RESOLVE_TIMEOUT;
 use crate::domain::scaling::ScalingMode;
+
+/// The keys of `api`.
+const API: &[&str] = &["tokens_file", "resolve_timeout"];
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -108,10 +112,13 @@ pub(super) fn listen(reader: &Reader<'_>) -> SocketAddr {
     default
 }
 
-/// `api.tokens_file`.
-pub(super) fn api_tokens_file(reader: &Reader<'_>) -> Option<PathBuf> {
-    let node = reader.blocks.get("api")?;
-    reader.walk.fields(node, &["tokens_file"]).get("tokens_file").and_then(|node| reader.file(node))
+/// `api`: the file of tokens, and how long an alert fires that is handed in without an end.
+pub(super) fn api(reader: &Reader<'_>) -> (Option<PathBuf>, Duration) {
+    let Some(node) = reader.blocks.get("api") else { return (None, RESOLVE_TIMEOUT) };
+    let fields = reader.walk.fields(node, API);
+    let timeout = fields.get("resolve_timeout").and_then(|node| reader.walk.duration_from(node, SECOND));
+    let tokens = fields.get("tokens_file").and_then(|node| reader.file(node));
+    (tokens, timeout.unwrap_or(RESOLVE_TIMEOUT))
 }
 
 /// `public_url`.

@@ -40,13 +40,15 @@ pub(crate) fn read(walk: &Walk<'_>, blocks: &Blocks) -> (Settings, Vec<NamedFile
     let reader = Reader { walk, blocks, files: std::cell::RefCell::default() };
     let contacts = contacts::read(&reader);
     let channels = channels::read(&reader, &contacts);
+    let (api_tokens_file, resolve_timeout) = daemon::api(&reader);
     let settings = Settings {
         prometheus: prometheus::read(&reader),
         evaluation: daemon::evaluation(&reader),
         reload_poll: daemon::reload_poll(&reader),
         store: daemon::store(&reader),
         listen: daemon::listen(&reader),
-        api_tokens_file: daemon::api_tokens_file(&reader),
+        api_tokens_file,
+        resolve_timeout,
         public_url: daemon::public_url(&reader),
         allowed_hosts: daemon::allowed_hosts(&reader),
         kubernetes_mode: daemon::kubernetes_mode(&reader),

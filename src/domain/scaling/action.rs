@@ -242,6 +242,14 @@ pub struct Course {
     /// When the write happened.
     #[serde(default)]
     pub applied_at: Option<Timestamp>,
+    /// Since when it counts as a step: from its write on, from its end where nobody saw whether it was written, and from
+    /// its decision where nothing is written on purpose.
+    #[serde(default)]
+    pub counts_from: Option<Timestamp>,
+    /// An earlier write of it had no answer, or was on its way when the daemon went down: it may have happened, whatever
+    /// is answered to the next one.
+    #[serde(default)]
+    pub doubtful: bool,
     /// So many pods kept crashing when it was decided: those are not its doing.
     #[serde(default)]
     pub crashing: usize,
@@ -254,6 +262,9 @@ pub struct Course {
     /// The autoscaler whose least is raised in place of the workload's own number.
     #[serde(default)]
     pub raise: Option<Arc<str>>,
+    /// The least that autoscaler had before.
+    #[serde(default)]
+    pub raised_from: Option<u32>,
     /// What the template gave each container when it was decided.
     #[serde(default)]
     pub template: Vec<ContainerSize>,

@@ -160,6 +160,11 @@ impl Purpose {
         }
     }
 
+    /// Whether something asked for it: a trigger, the schedule, or a long calm.
+    pub fn is_asked(self) -> bool {
+        self.is_demand() || self == Self::Cleared
+    }
+
     /// Whether it answers demand, so that it counts as a step of the budget and is judged by whether it helped.
     pub fn is_demand(self) -> bool {
         matches!(self, Self::Triggered | Self::Scheduled)

@@ -95,6 +95,40 @@ pub fn more_resources(
     if grown == containers { Err(HeldReason::AtMaximum) } else { Ok(grown) }
 }
 
+/// Sizes as the target's bounds allow them: what is beyond one shrinks to it, request and limit by the same ratio.
+pub fn within_bounds(containers: &[ContainerSize], target: &Target) -> Vec<ContainerSize> {
+    let shrink = |request: Option<f64>, limit: Option<f64>, most: Option<f64>, grain: f64| {
+        let (Some(top), Some(most)) = (limit.or(request), most) else { return (request, limit) };
+        if top <= most {
+            return (request, limit);
+        }
+        let down = |value: f64| ((value * most / top / grain) + 5e-7).floor().max(1.0);
+        let grains = |value: f64| {
+            let grains = down(value);
+            if grain < 1.0 { grains / (1.0 / grain).round() } else { grains * grain }.min(most)
+        };
+        (request.map(grains), limit.map(|_| most))
+    };
+    let within = |it: &ContainerSize| {
+        let (cpu_request, cpu_limit) = shrink(it.cpu_request, it.cpu_limit, target.max_cpu, 0.001);
+        let mebibyte = 1024.0 * 1024.0;
+        let (memory_request, memory_limit) =
+            shrink(it.memory_request, it.memory_limit, target.max_memory, mebibyte);
+        // What was guaranteed stays so.
+        let same = |request: Option<f64>, limit: Option<f64>, was: (Option<f64>, Option<f64>)| {
+            if was.0 == was.1 { limit } else { request }
+        };
+        ContainerSize {
+            name: it.name.clone(),
+            cpu_request: same(cpu_request, cpu_limit, (it.cpu_request, it.cpu_limit)),
+            cpu_limit,
+            memory_request: same(memory_request, memory_limit, (it.memory_request, it.memory_limit)),
+            memory_limit,
+        }
+    };
+    containers.iter().map(within).collect()
+}
+
 impl ContainerSize {
     fn is_unsized(&self) -> bool {
         [self.cpu_request, self.cpu_limit, self.memory_request, self.memory_limit].iter().all(Option::is_none)

@@ -149,6 +149,13 @@ impl Surroundings {
         }
     }
 
+    /// The least replicas of the horizontal autoscaler of that name, where it was seen.
+    pub fn least_of(&self, autoscaler: &str) -> Option<u32> {
+        let horizontal = ScalerKind::HorizontalPodAutoscaler;
+        let found = self.scalers.iter().find(|it| it.kind == horizontal && *it.name == *autoscaler)?;
+        found.replicas.map(|(least, _)| least)
+    }
+
     /// The pause that holds now.
     pub fn paused(&self, now: Timestamp) -> Option<&Pause> {
         self.pause.as_ref().filter(|pause| pause.holds(now))

@@ -5,6 +5,7 @@ mod damage;
 mod failure;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use proptest::prelude::*;
 use rusqlite::Connection;
@@ -15,10 +16,15 @@ use crate::domain::Timestamp;
 use crate::domain::alert::{Alert, AlertKey};
 use crate::domain::labels::Labels;
 use crate::domain::name::TargetId;
+use crate::domain::rest::Rest;
 use crate::domain::scaling::{Axis, Direction, PauseOrder, TargetRecord};
 
 fn instant() -> Timestamp {
     "2026-11-23T03:22:00Z".parse().unwrap()
+}
+
+fn rest() -> Rest {
+    Rest::of(Duration::from_secs(600), instant())
 }
 
 fn alert(series: &str) -> (AlertKey, Alert) {
@@ -31,7 +37,7 @@ fn changes() -> Vec<Change> {
     let target = TargetId { namespace: "shop".into(), kind: "Deployment".into(), name: "checkout".into() };
     vec![
         Change::Alert(key, Some(alert)),
-        Change::Cooldown(target, Axis::Vertical, Direction::Out, Some(instant())),
+        Change::Cooldown(target, Axis::Vertical, Direction::Out, Some(rest())),
         Change::Numbered(20_261_123, 7),
     ]
 }
@@ -46,7 +52,7 @@ fn record() -> TargetRecord {
 fn of_target() -> Vec<Change> {
     let target = TargetId { namespace: "shop".into(), kind: "Deployment".into(), name: "checkout".into() };
     vec![
-        Change::Cooldown(target.clone(), Axis::Horizontal, Direction::In, Some(instant())),
+        Change::Cooldown(target.clone(), Axis::Horizontal, Direction::In, Some(rest())),
         Change::Target(target, Some(Box::new(record()))),
     ]
 }
@@ -147,6 +153,16 @@ fn what_was_committed_is_read_back_and_a_deletion_deletes() {
 }
 
 #[test]
+fn a_rest_of_which_only_the_end_was_written_is_read() {
+    let key = r#"[{"namespace":"shop","kind":"Deployment","name":"checkout"},"Vertical"]"#;
+    let change = record::Row::into_change("cooldown", key, "\"2026-11-23T03:22:00Z\"").unwrap();
+    let Some(Change::Cooldown(_, Axis::Vertical, Direction::Out, Some(rest))) = change else {
+        panic!("{change:?}");
+    };
+    assert_eq!(rest, Rest { since: Timestamp::MIN, until: instant() });
+}
+
+#[test]
 fn what_is_remembered_of_a_target_is_read_back() {
     let folder = tempfile::tempdir().unwrap();
     let settings = StoreSettings::Sqlite(folder.path().join("store.db"));
@@ -202,7 +218,7 @@ fn change() -> impl Strategy<Value = Change> {
                 target,
                 Axis::Horizontal,
                 direction,
-                there.then(|| Timestamp::from_second(until).unwrap()),
+                there.then(|| Rest::of(Duration::from_secs(600), Timestamp::from_second(until).unwrap())),
             )
         },
     );

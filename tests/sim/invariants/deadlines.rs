@@ -52,7 +52,7 @@ impl Deadlines {
         for (id, wait) in &self.notices {
             let known = later.notices.get(id);
             if known != Some(wait) && !(known.is_none() && digested) {
-                return Err(format!("a reload moved the wait of notice {id}: {wait:?} to {known:?}",));
+                return Err(format!("a reload moved the wait of notice {id}: {wait:?} to {known:?}"));
             }
         }
         if self.alerts != later.alerts {

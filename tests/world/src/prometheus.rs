@@ -44,9 +44,27 @@ impl Prometheus {
     /// # Errors
     /// If there is no such binary, or it is not ready in time; its log is in the error.
     pub async fn start(targets: &[String], interval: Duration) -> anyhow::Result<Self> {
+        Self::configured(&configuration(targets, interval), "").await
+    }
+
+    /// Starts one that scrapes nothing, evaluates the rule file `rules` every second and hands its alerts to the
+    /// Alertmanager at `alertmanager`.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn alerting(alertmanager: SocketAddr, rules: &str) -> anyhow::Result<Self> {
+        let text = format!(
+            "global: {{evaluation_interval: 1s}}\nrule_files: [rules.yml]\nalerting:\n  alertmanagers:\n    - \
+             static_configs: [{{targets: ['{alertmanager}']}}]\n"
+        );
+        Self::configured(&text, rules).await
+    }
+
+    async fn configured(configuration: &str, rules: &str) -> anyhow::Result<Self> {
         crate::install_crypto();
         let folder = tempfile::tempdir()?;
-        tokio::fs::write(folder.path().join("prometheus.yml"), configuration(targets, interval)).await?;
+        tokio::fs::write(folder.path().join("prometheus.yml"), configuration).await?;
+        tokio::fs::write(folder.path().join("rules.yml"), rules).await?;
         let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build()?;
         let mut prometheus = Self { child: None, address: free_port().await?, folder, client };
         let mut attempt = 1;
@@ -126,6 +144,8 @@ impl Prometheus {
             .arg(format!("--web.listen-address={}", self.address))
             .arg("--storage.tsdb.retention.time=10y")
             .arg("--log.level=warn")
+            // What it says before it has found the Alertmanager is lost; this is how soon it says it again.
+            .arg("--rules.alert.resend-delay=1s")
             .current_dir(folder)
             .stdin(Stdio::null())
             .stdout(Stdio::null())

@@ -77,12 +77,12 @@ fn size(cores: f64, mib: f64) -> Size {
     }])
 }
 
-fn replicas(around: Surroundings, to: u32, limits: &Limits) -> Checks {
-    before(&snapshot(around), Axis::Horizontal, &Size::Replicas(2), &Size::Replicas(to), limits)
+fn replicas(around: Surroundings, to: u32, limits: Limits) -> Checks {
+    before(&snapshot(around), Axis::Horizontal, &Size::Replicas(2), &Size::Replicas(to), &limits)
 }
 
-fn larger(around: Surroundings, cores: f64, limits: &Limits) -> Checks {
-    before(&snapshot(around), Axis::Vertical, &size(1.0, 512.0), &size(cores, 512.0), limits)
+fn larger(around: Surroundings, cores: f64, limits: Limits) -> Checks {
+    before(&snapshot(around), Axis::Vertical, &size(1.0, 512.0), &size(cores, 512.0), &limits)
 }
 
 fn said(checks: &Checks) -> Vec<String> {
@@ -99,9 +99,9 @@ fn nothing() -> [String; 0] {
 #[test]
 fn room_is_counted_node_by_node() {
     let limits = Limits::default();
-    assert_eq!(said(&replicas(around(), 5, &limits)), nothing(), "two on a, one on b");
+    assert_eq!(said(&replicas(around(), 5, limits)), nothing(), "two on a, one on b");
     assert_eq!(
-        said(&replicas(around(), 6, &limits)),
+        said(&replicas(around(), 6, limits)),
         ["no: room: 4 pods need a node (1 core, 537 MB each), 3 fit"],
         "not as many as the sum of what is free"
     );
@@ -118,15 +118,15 @@ fn room_is_counted_node_by_node() {
     tight.nodes =
         Known::Seen(full.into_iter().chain([tainted, cordoned, lost, small]).map(Arc::new).collect());
     assert_eq!(
-        said(&replicas(tight.clone(), 3, &limits)),
+        said(&replicas(tight.clone(), 3, limits)),
         ["no: room: 1 pod needs a node (1 core, 537 MB each), none fits: 2 nodes have too little cpu \
           (a: 0.5 cores free), 1 node has too little memory (s: 105 MB free), 1 node is not ready, 1 node is cordoned off, 1 node is tainted gpu:NoSchedule"]
     );
     let pending = Limits { headroom: Headroom::AllowPending, ..limits };
-    let checks = replicas(tight.clone(), 3, &pending);
+    let checks = replicas(tight.clone(), 3, pending);
     assert_eq!((checks.refused.len(), checks.warned.len()), (0, 1));
     tight.pod = Known::Seen(Arc::new(pod(5000)));
-    assert!(said(&replicas(tight, 3, &pending))[0].ends_with("no node is large enough for one"));
+    assert!(said(&replicas(tight, 3, pending))[0].ends_with("no node is large enough for one"));
 }
 
 #[test]
@@ -135,9 +135,9 @@ fn pods_that_wait_for_a_node_take_the_room_first() {
     let mut second = placed("web-2", "b", 1000);
     second.node = None;
     waiting.placed = Known::Seen([placed("web-1", "a", 1000), second].into());
-    assert_eq!(said(&replicas(waiting.clone(), 4, &Limits::default())), nothing());
+    assert_eq!(said(&replicas(waiting.clone(), 4, Limits::default())), nothing());
     assert_eq!(
-        said(&replicas(waiting, 5, &Limits::default())),
+        said(&replicas(waiting, 5, Limits::default())),
         ["no: room: 4 pods need a node, 1 of them wanted already (1 core, 537 MB each), 3 fit"]
     );
 }
@@ -149,7 +149,7 @@ fn what_cannot_be_counted_is_unknown_and_no_room_stays_no_room() {
     spread.has_volumes();
     let mut around = around();
     around.pod = Known::Seen(Arc::new(spread));
-    let checks = replicas(around.clone(), 3, &Limits::default());
+    let checks = replicas(around.clone(), 3, Limits::default());
     assert_eq!(
         said(&checks),
         [
@@ -161,12 +161,12 @@ fn what_cannot_be_counted_is_unknown_and_no_room_stays_no_room() {
     assert_eq!(checks.against(&Limits::default()).map(|it| it.check), Some(Check::Room));
     assert_eq!(checks.against(&allow), None);
     assert!(!checks.passed.contains(&Check::Room));
-    assert_eq!(replicas(around.clone(), 9, &Limits::default()).refused.len(), 1);
+    assert_eq!(replicas(around.clone(), 9, Limits::default()).refused.len(), 1);
     around.nodes = Known::Unseen(Unseen::Stale);
     around.quotas = Known::Unseen(Unseen::NotYet);
     around.ranges = Known::Unseen(Unseen::Forbidden);
     assert_eq!(
-        said(&replicas(around, 3, &Limits::default())),
+        said(&replicas(around, 3, Limits::default())),
         [
             "?: limit_range: limit ranges: the daemon has no right to read them",
             "?: quota: quotas: not read yet",
@@ -178,16 +178,16 @@ fn what_cannot_be_counted_is_unknown_and_no_room_stays_no_room() {
 #[test]
 fn a_larger_pod_needs_room_on_its_own_node() {
     let limits = Limits::default();
-    assert_eq!(said(&larger(around(), 2.5, &limits)), nothing());
+    assert_eq!(said(&larger(around(), 2.5, limits)), nothing());
     assert_eq!(
-        said(&larger(around(), 2.75, &limits)),
+        said(&larger(around(), 2.75, limits)),
         ["no: room: node b has 1.5 cores of cpu free, pod web-2 would take 1.75 cores more"]
     );
-    assert!(said(&larger(around(), 4.5, &limits))[0].ends_with("the node is not large enough"));
+    assert!(said(&larger(around(), 4.5, limits))[0].ends_with("the node is not large enough"));
     let mut together = around();
     together.placed = Known::Seen([placed("web-1", "b", 1000), placed("web-2", "b", 1000)].into());
     assert_eq!(
-        said(&larger(together, 2.0, &limits)),
+        said(&larger(together, 2.0, limits)),
         ["no: room: node b has 1.5 cores of cpu free, 2 pods would take 2 cores more"]
     );
 }
@@ -195,9 +195,9 @@ fn a_larger_pod_needs_room_on_its_own_node() {
 #[test]
 fn a_template_step_needs_room_for_its_surge_and_for_all_in_the_end() {
     let limits = Limits { vertical: VerticalMode::Template, ..Limits::default() };
-    assert_eq!(said(&larger(around(), 2.0, &limits)), nothing());
+    assert_eq!(said(&larger(around(), 2.0, limits)), nothing());
     assert_eq!(
-        said(&larger(around(), 2.5, &limits)),
+        said(&larger(around(), 2.5, limits)),
         [
             "no: room: a rollout needs a node for 1 more pod (2.5 cores, 537 MB each), none fits: 2 nodes have too \
           little cpu (a: 2 cores free)"
@@ -205,9 +205,9 @@ fn a_template_step_needs_room_for_its_surge_and_for_all_in_the_end() {
     );
     let mut recreated = around();
     recreated.surge = 0;
-    assert_eq!(said(&larger(recreated.clone(), 2.5, &limits)), nothing(), "the old ones make room");
+    assert_eq!(said(&larger(recreated.clone(), 2.5, limits)), nothing(), "the old ones make room");
     assert_eq!(
-        said(&larger(recreated, 3.0, &limits)),
+        said(&larger(recreated, 3.0, limits)),
         [
             "no: room: 2 pods would need 3 cores, 537 MB each, 1 fits: 1 node has too little cpu (b: 2.5 cores free)"
         ]
@@ -223,9 +223,9 @@ fn quota(hard: &[(&str, i64)], used: &[(&str, i64)], scopes: Vec<Scope>) -> Quot
 fn every_quota_that_counts_the_pods_must_leave_enough() {
     let with = |quota: Quota| Surroundings { quotas: Known::Seen([quota].into()), ..around() };
     let cpu = |scopes| quota(&[("requests.cpu", 4000)], &[("requests.cpu", 2500)], scopes);
-    assert_eq!(said(&replicas(with(cpu(vec![])), 3, &Limits::default())), nothing());
+    assert_eq!(said(&replicas(with(cpu(vec![])), 3, Limits::default())), nothing());
     assert_eq!(
-        said(&replicas(with(cpu(vec![])), 4, &Limits::default())),
+        said(&replicas(with(cpu(vec![])), 4, Limits::default())),
         [
             "no: quota: ResourceQuota compute leaves 1.5 cores of 4 cores for requests.cpu, 2 more pods would take \
           2 cores"
@@ -241,21 +241,21 @@ fn every_quota_that_counts_the_pods_must_leave_enough() {
         (Scope::PriorityIn(vec!["high".into()]), false),
         (Scope::PriorityNotIn(vec!["high".into()]), true),
     ] {
-        let checks = replicas(with(cpu(vec![scope.clone()])), 4, &Limits::default());
+        let checks = replicas(with(cpu(vec![scope.clone()])), 4, Limits::default());
         assert_eq!(checks.refused.len() == 1, counts, "{scope:?}");
     }
-    let odd = replicas(with(cpu(vec![Scope::Other("Later".into())])), 4, &Limits::default());
+    let odd = replicas(with(cpu(vec![Scope::Other("Later".into())])), 4, Limits::default());
     assert_eq!(said(&odd), ["?: quota: ResourceQuota compute has a scope that is not known"]);
     let mut fresh = cpu(vec![]);
     fresh.used = None;
-    let fresh = replicas(with(fresh), 3, &Limits::default());
+    let fresh = replicas(with(fresh), 3, Limits::default());
     assert_eq!(said(&fresh), ["?: quota: ResourceQuota compute was not counted by the cluster yet"]);
     let mut silent = with(quota(&[("limits.cpu", 9000)], &[], vec![]));
     let mut unlimited = pod(1000);
     unlimited.containers[0].limits = Amounts::default();
     silent.pod = Known::Seen(Arc::new(unlimited));
     assert_eq!(
-        said(&replicas(silent, 3, &Limits::default())),
+        said(&replicas(silent, 3, Limits::default())),
         ["no: quota: ResourceQuota compute counts limits.cpu, which container app does not say"]
     );
 }
@@ -266,16 +266,16 @@ fn a_vertical_step_takes_of_a_quota_what_it_adds_and_a_rollout_its_surge_on_top(
         quotas: Known::Seen([quota(&[("cpu", hard)], &[("cpu", 2000)], vec![])].into()),
         ..around()
     };
-    assert_eq!(said(&larger(with(3000), 1.5, &Limits::default())), nothing());
+    assert_eq!(said(&larger(with(3000), 1.5, Limits::default())), nothing());
     assert_eq!(
-        said(&larger(with(2900), 1.5, &Limits::default())),
+        said(&larger(with(2900), 1.5, Limits::default())),
         [
             "no: quota: ResourceQuota compute leaves 0.9 cores of 2.9 cores for cpu, 2 larger pods would take 1 core"
         ]
     );
     let template = Limits { vertical: VerticalMode::Template, ..Limits::default() };
-    assert_eq!(said(&larger(with(4000), 1.5, &template)), nothing());
-    assert_eq!(larger(with(3900), 1.5, &template).refused.len(), 1, "two of 1.5 and one old one of 1");
+    assert_eq!(said(&larger(with(4000), 1.5, template)), nothing());
+    assert_eq!(larger(with(3900), 1.5, template).refused.len(), 1, "two of 1.5 and one old one of 1");
 }
 
 #[test]
@@ -291,16 +291,16 @@ fn limit_ranges_refuse_what_the_server_would() {
     };
     let with = |range| Surroundings { ranges: Known::Seen([range].into()), ..around() };
     let fine = with(range(RangeOf::Container, 1500, 100, Some(1000)));
-    assert_eq!(said(&larger(fine.clone(), 1.5, &Limits::default())), nothing());
+    assert_eq!(said(&larger(fine.clone(), 1.5, Limits::default())), nothing());
     assert_eq!(
-        said(&larger(fine, 2.0, &Limits::default())),
+        said(&larger(fine, 2.0, Limits::default())),
         [
             "no: limit_range: LimitRange bounds: container app would have 2 cores of cpu, the most is 1.5 cores"
         ]
     );
     let pods = with(range(RangeOf::Pod, 900, 0, None));
     assert_eq!(
-        said(&replicas(pods, 3, &Limits::default())),
+        said(&replicas(pods, 3, Limits::default())),
         ["no: limit_range: LimitRange bounds: the pod would have 1 core of cpu, the most is 0.9 cores"],
         "the template's pods are no longer admitted"
     );
@@ -315,9 +315,9 @@ fn limit_ranges_refuse_what_the_server_would() {
         ..PodDemand::default()
     }));
     open.quotas = Known::Seen([quota(&[("limits.cpu", 1000)], &[], vec![])].into());
-    assert_eq!(said(&replicas(open.clone(), 3, &Limits::default())), nothing());
+    assert_eq!(said(&replicas(open.clone(), 3, Limits::default())), nothing());
     assert_eq!(
-        said(&replicas(open, 4, &Limits::default())),
+        said(&replicas(open, 4, Limits::default())),
         [
             "no: quota: ResourceQuota compute leaves 1 core of 1 core for limits.cpu, 2 more pods would take 1.4 cores"
         ]
@@ -329,19 +329,19 @@ fn fewer_pods_leave_the_disruption_budgets_whole() {
     let budget =
         |allowed| DisruptionBudget { name: "web".into(), allowed, healthy: 2, desired_healthy: 2 - allowed };
     let with = |allowed| Surroundings { budgets: Known::Seen([budget(allowed)].into()), ..around() };
-    let fine = replicas(with(1), 1, &Limits::default());
+    let fine = replicas(with(1), 1, Limits::default());
     assert_eq!((said(&fine).len(), fine.passed), (0, vec![Check::Owner, Check::DisruptionBudget]));
     assert_eq!(
-        said(&replicas(with(0), 1, &Limits::default())),
+        said(&replicas(with(0), 1, Limits::default())),
         [
             "no: disruption_budget: PodDisruptionBudget web lets 0 of its pods go now, 1 would (2 are healthy, 2 must be)"
         ]
     );
-    assert_eq!(replicas(with(0), 2, &Limits::default()), Checks::default(), "nothing changes");
+    assert_eq!(replicas(with(0), 2, Limits::default()), Checks::default(), "nothing changes");
 }
 
-fn owner(manager: &str, applied: bool, subresource: Option<&str>) -> Option<FieldOwner> {
-    Some(FieldOwner { manager: manager.into(), applied, subresource: subresource.map(Arc::from), at: None })
+fn owner(manager: &str, applied: bool, subresource: Option<&str>) -> FieldOwner {
+    FieldOwner { manager: manager.into(), applied, subresource: subresource.map(Arc::from), at: None }
 }
 
 #[test]
@@ -355,11 +355,11 @@ fn who_states_the_number_elsewhere_is_met_as_the_policy_says() {
     };
     let cases = [
         (None, None, vec![]),
-        (owner("kubectl", false, Some("scale")), None, vec![]),
-        (owner("runbookd", false, Some("scale")), None, vec![]),
-        (owner("flux", true, None), None, vec!["no: owner: field manager flux applies spec.replicas"]),
+        (Some(owner("kubectl", false, Some("scale"))), None, vec![]),
+        (Some(owner("runbookd", false, Some("scale"))), None, vec![]),
+        (Some(owner("flux", true, None)), None, vec!["no: owner: field manager flux applies spec.replicas"]),
         (
-            owner("argocd-controller", false, None),
+            Some(owner("argocd-controller", false, None)),
             argo(),
             vec![
                 "no: owner: Argo CD keeps it (argocd.argoproj.io/tracking-id: shop), and spec.replicas was written \
@@ -367,7 +367,7 @@ fn who_states_the_number_elsewhere_is_met_as_the_policy_says() {
             ],
         ),
         (
-            owner("runbookd", false, Some("scale")),
+            Some(owner("runbookd", false, Some("scale"))),
             argo(),
             vec![
                 "but: owner: Argo CD keeps it (argocd.argoproj.io/tracking-id: shop) and may put the number back",
@@ -376,15 +376,15 @@ fn who_states_the_number_elsewhere_is_met_as_the_policy_says() {
     ];
     for (replicas_by, tracking, expected) in cases {
         let around = Surroundings { replicas_by: replicas_by.clone(), tracking, ..around() };
-        assert_eq!(said(&replicas(around, 3, &Limits::default())), expected, "{replicas_by:?}");
+        assert_eq!(said(&replicas(around, 3, Limits::default())), expected, "{replicas_by:?}");
     }
     let made = Surroundings { made_by: Some("Database orders".into()), ..around() };
     assert_eq!(
-        said(&replicas(made, 3, &Limits::default())),
+        said(&replicas(made, 3, Limits::default())),
         ["no: owner: Database orders made it and may put the number back"]
     );
     let around = Surroundings { replicas_in_applied: true, ..around() };
-    assert!(said(&replicas(around, 3, &Limits::default()))[0].starts_with("but: owner: the file"));
+    assert!(said(&replicas(around, 3, Limits::default()))[0].starts_with("but: owner: the file"));
 }
 
 #[test]
@@ -403,31 +403,31 @@ fn autoscalers_decide_on_their_axis_only() {
     let around = |scalers| Surroundings { scalers, ..around() };
     let raise = Limits { other_owner: OtherOwner::RaiseHpaMin, ..Limits::default() };
     assert_eq!(
-        said(&replicas(around(keda.clone()), 3, &raise)),
+        said(&replicas(around(keda.clone()), 3, raise)),
         ["no: owner: ScaledObject web (1 to 4 replicas) decides on the number of replicas"],
         "KEDA would put its autoscaler back"
     );
-    assert_eq!(said(&larger(around(keda), 1.5, &Limits::default())), nothing());
+    assert_eq!(said(&larger(around(keda), 1.5, Limits::default())), nothing());
     let mut vertical = scaler(ScalerKind::VerticalPodAutoscaler, "web", None);
     vertical.replicas = None;
-    assert_eq!(said(&replicas(around(vec![vertical.clone()]), 3, &Limits::default())), nothing());
+    assert_eq!(said(&replicas(around(vec![vertical.clone()]), 3, Limits::default())), nothing());
     assert_eq!(
-        said(&larger(around(vec![vertical]), 1.5, &Limits::default())),
+        said(&larger(around(vec![vertical]), 1.5, Limits::default())),
         ["no: owner: VerticalPodAutoscaler web decides on the resources"]
     );
     let mut hpa = scaler(ScalerKind::HorizontalPodAutoscaler, "web", None);
     hpa.follows = vec!["cpu".into()];
     assert_eq!(
-        said(&larger(around(vec![hpa.clone()]), 1.5, &Limits::default())),
+        said(&larger(around(vec![hpa.clone()]), 1.5, Limits::default())),
         [
             "no: owner: HorizontalPodAutoscaler web follows cpu in percent of the request, which a vertical step moves"
         ]
     );
-    let raised = replicas(around(vec![hpa.clone()]), 4, &raise);
+    let raised = replicas(around(vec![hpa.clone()]), 4, raise);
     assert_eq!((said(&raised).len(), raised.raise.as_deref()), (0, Some("web")));
-    let fewer = replicas(around(vec![hpa.clone()]), 1, &raise);
+    let fewer = replicas(around(vec![hpa.clone()]), 1, raise);
     assert_eq!((fewer.raise, fewer.refused.len()), (None, 1), "it is never lowered");
-    let two = replicas(around(vec![hpa.clone(), hpa]), 4, &raise);
+    let two = replicas(around(vec![hpa.clone(), hpa]), 4, raise);
     assert_eq!((two.raise, two.refused.len()), (None, 2), "two of them is one too many");
 }
 

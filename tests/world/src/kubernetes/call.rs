@@ -132,12 +132,12 @@ impl Call {
         })
     }
 
-    /// The journal's entry, still without an answer.
-    pub(crate) fn exchange(&self) -> Exchange {
+    /// The journal's entry of a call that arrived then, still without an answer.
+    pub(crate) fn exchange(&self, at: Timestamp) -> Exchange {
         let target = self.target.as_ref();
         let of = |part: fn(&Target) -> String| target.map(part).unwrap_or_default();
         Exchange {
-            at: Timestamp::now(),
+            at,
             method: self.method.to_string(),
             path: self.path.clone(),
             query: self.raw_query.clone(),

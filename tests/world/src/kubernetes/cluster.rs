@@ -26,6 +26,10 @@ pub(crate) struct Settings {
     pub watch_epoch: u64,
     /// The pause between two bookmarks.
     pub bookmark_every: Duration,
+    /// The controllers, the scheduler and the kubelets do nothing.
+    pub controllers_rest: bool,
+    /// How long every request is on its way.
+    pub latency: Duration,
     /// Moves with every change of the settings.
     pub version: u64,
 }
@@ -62,6 +66,8 @@ impl Cluster {
             resize: Resize::InPlace { after: Duration::ZERO },
             watch_epoch: 0,
             bookmark_every: Duration::from_secs(5),
+            controllers_rest: false,
+            latency: Duration::ZERO,
             version: 0,
         };
         let state = State {

@@ -197,6 +197,31 @@ impl Kubernetes {
         }
     }
 
+    /// Waits until so many exchanges fit. Fails after the timeout.
+    pub async fn await_exchanges(
+        &self,
+        timeout: Duration,
+        count: usize,
+        fits: impl Fn(&Exchange) -> bool,
+    ) -> anyhow::Result<()> {
+        let mut answers = self.cluster.answers();
+        let waiting = async {
+            loop {
+                answers.borrow_and_update();
+                let found =
+                    self.cluster.with(|state| state.journal.exchanges().iter().filter(|e| fits(e)).count());
+                if found >= count {
+                    return Ok(());
+                }
+                answers.changed().await?;
+            }
+        };
+        match tokio::time::timeout(timeout, waiting).await {
+            Ok(result) => result,
+            Err(_) => bail!("no {count} such requests within {timeout:?}"),
+        }
+    }
+
     /// The first write, accepted or refused, past or coming, that fits. Fails after the timeout.
     pub async fn await_write(
         &self,
@@ -259,6 +284,18 @@ impl Kubernetes {
     /// The pause between two bookmarks of new watches. 5 s at first.
     pub fn set_bookmark_every(&self, pause: Duration) {
         self.cluster.set(|settings| settings.bookmark_every = pause);
+    }
+
+    /// Whether the controllers, the scheduler and the kubelets do nothing: what is written stands and nothing comes of
+    /// it until they work again. They share this process' time and its one lock with the API server, which measures of
+    /// the server alone have to leave out.
+    pub fn set_controllers_rest(&self, rest: bool) {
+        self.cluster.set(|settings| settings.controllers_rest = rest);
+    }
+
+    /// How long every request is on its way, before it has arrived and is performed. Zero at first.
+    pub fn set_latency(&self, latency: Duration) {
+        self.cluster.set(|settings| settings.latency = latency);
     }
 
     /// The log of the pods whose names begin so.

@@ -8,6 +8,7 @@ use axum::body::{Body, to_bytes};
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::call::{Call, Target};
@@ -42,8 +43,13 @@ async fn serve(
     let Ok(body) = to_bytes(body, BODY_LIMIT).await else {
         return respond(Err(Refusal::by_code(413, None)));
     };
+    let latency = cluster.with(|state| state.settings.latency);
+    if !latency.is_zero() {
+        wait(&cluster, latency).await;
+    }
+    let arrived = Timestamp::now();
     let call = cluster.with(|state| Call::read(&parts, body, &state.kinds));
-    let number = cluster.note(|journal| journal.open(call.exchange()));
+    let number = cluster.note(|journal| journal.open(call.exchange(arrived)));
     let target = call.target.as_ref();
     let (resource, name) =
         target.map_or((String::new(), ""), |target| (target.resource(), target.name.as_str()));

@@ -30,7 +30,9 @@ pub(crate) async fn run(cluster: Arc<Cluster>) {
     let mut controller = Controller::default();
     loop {
         changes.borrow_and_update();
-        let due = cluster.with(|state| controller.pass(state, Instant::now()));
+        let due = cluster.with(|state| {
+            if state.settings.controllers_rest { None } else { controller.pass(state, Instant::now()) }
+        });
         let timer = async {
             match due {
                 Some(due) => sleep_until(due).await,
