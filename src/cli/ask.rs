@@ -15,6 +15,9 @@ use super::FolderArgs;
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Where the API lies.
+const API: [&str; 3] = ["api", "runbookd", "v1"];
+
 /// The largest answer that is read, in bytes.
 const LARGEST: usize = 64 * 1024 * 1024;
 
@@ -69,13 +72,40 @@ pub enum AskError {
 impl AskArgs {
     /// Asks for a path of the API, with its segments escaped where they need it.
     pub fn get(&self, segments: &[&str], query: &[(&str, &str)]) -> Result<Value, AskError> {
+        self.call(reqwest::Method::GET, &[&API[..], segments].concat(), query, None).and_then(Text::json)
+    }
+
+    /// Asks for a change: what is said is the body.
+    pub fn post(&self, segments: &[&str], said: &Value) -> Result<Value, AskError> {
+        self.call(reqwest::Method::POST, &[&API[..], segments].concat(), &[], Some(said)).and_then(Text::json)
+    }
+
+    /// Ends something.
+    pub fn delete(&self, segments: &[&str], query: &[(&str, &str)]) -> Result<Value, AskError> {
+        let nothing = Value::Object(serde_json::Map::new());
+        let segments = [&API[..], segments].concat();
+        self.call(reqwest::Method::DELETE, &segments, query, Some(&nothing)).and_then(Text::json)
+    }
+
+    /// Asks for a page that is no JSON, such as `metrics`.
+    pub fn page(&self, segments: &[&str]) -> Result<String, AskError> {
+        self.call(reqwest::Method::GET, segments, &[], None).map(|text| text.body)
+    }
+
+    fn call(
+        &self,
+        method: reqwest::Method,
+        segments: &[&str],
+        query: &[(&str, &str)],
+        said: Option<&Value>,
+    ) -> Result<Text, AskError> {
         let base = self.base()?;
         let invalid = |why: String| AskError::NoAnswer { url: base.clone(), why };
         let mut url = reqwest::Url::parse(&base).map_err(|error| invalid(error.to_string()))?;
         url.path_segments_mut()
             .map_err(|()| invalid("this is no address of a server".into()))?
             .pop_if_empty()
-            .extend(["api", "runbookd", "v1"].iter().chain(segments));
+            .extend(segments);
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
@@ -84,7 +114,7 @@ impl AskArgs {
             .enable_all()
             .build()
             .map_err(|error| invalid(error.to_string()))?;
-        runtime.block_on(fetch(url, token))
+        runtime.block_on(fetch(method, url, token, said))
     }
 
     fn base(&self) -> Result<String, AskError> {
@@ -114,7 +144,30 @@ fn reachable(listen: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, listen.port())
 }
 
-async fn fetch(url: reqwest::Url, token: Option<String>) -> Result<Value, AskError> {
+/// An answer that is no error, and where it came from.
+struct Text {
+    url: String,
+    body: String,
+}
+
+impl Text {
+    fn json(self) -> Result<Value, AskError> {
+        match serde_json::from_str(&self.body) {
+            Ok(Value::Null) | Err(_) => {
+                let why = "the answer is no JSON: this is no runbookd".into();
+                Err(AskError::NoAnswer { url: self.url, why })
+            }
+            Ok(value) => Ok(value),
+        }
+    }
+}
+
+async fn fetch(
+    method: reqwest::Method,
+    url: reqwest::Url,
+    token: Option<String>,
+    said: Option<&Value>,
+) -> Result<Text, AskError> {
     let shown = {
         let mut shown = url.clone();
         // An address may carry a password, and errors are pasted into chats.
@@ -136,7 +189,10 @@ async fn fetch(url: reqwest::Url, token: Option<String>) -> Result<Value, AskErr
         client = client.no_proxy();
     }
     let client = client.build().map_err(|error| failed(&error))?;
-    let mut request = client.get(url);
+    let mut request = client.request(method, url);
+    if let Some(said) = said {
+        request = request.json(said);
+    }
     if let Some(token) = token {
         request = request.bearer_auth(token);
     }
@@ -150,18 +206,13 @@ async fn fetch(url: reqwest::Url, token: Option<String>) -> Result<Value, AskErr
         }
         body.extend_from_slice(&chunk);
     }
-    let value: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
+    let body = String::from_utf8_lossy(&body).into_owned();
     if !status.is_success() {
+        let value: Value = serde_json::from_str(&body).unwrap_or(Value::Null);
         let detail = value["detail"].as_str().unwrap_or("this is no runbookd").to_owned();
         return Err(AskError::Refused { url: shown, status: status.as_u16(), detail });
     }
-    if value.is_null() {
-        return Err(AskError::NoAnswer {
-            url: shown,
-            why: "the answer is no JSON: this is no runbookd".into(),
-        });
-    }
-    Ok(value)
+    Ok(Text { url: shown, body })
 }
 
 fn is_loopback(url: &reqwest::Url) -> bool {

@@ -2,14 +2,21 @@
 //!
 //! Exit codes: 0 fine, 1 the answer is bad, 2 usage, 3 could not ask.
 
+pub mod alerts;
+pub mod answer;
 pub mod ask;
 pub mod capacity;
 pub mod check;
+pub mod explain;
+pub mod health;
+pub mod incidents;
 mod plot;
 mod reach;
 pub mod replay;
 mod replay_report;
 mod run;
+pub mod scaling;
+pub mod silence;
 mod table;
 pub mod tenant;
 pub mod test;
@@ -33,7 +40,10 @@ struct Cli {
 
 const EXAMPLES: &str = "Examples:
   runbookd check                      are the files fine? prints every mistake with its place
+  runbookd test                       play the rule tests beside the rules
+  runbookd replay --from -7d          what would these rules have paged last week?
   runbookd run                        run with ./config and ./rules
+  runbookd incidents                  what is open; `runbookd ack 0007` takes one
   runbookd capacity                   how many tenants still fit, and until when
   runbookd tenant acme                is acme monitored, backed up, watched?
   runbookd run --listen 0.0.0.0:9095  run, reachable from other machines
@@ -54,6 +64,24 @@ enum Command {
     Capacity(capacity::CapacityArgs),
     /// List the tenants, or check the onboarding list of one. Asks the daemon.
     Tenant(tenant::TenantArgs),
+    /// What is pending, fires, or is over for a while? Asks the daemon.
+    Alerts(alerts::AlertsArgs),
+    /// List the incidents, or show one. Asks the daemon.
+    Incidents(incidents::IncidentsArgs),
+    /// Why was somebody told, or not? Asks the daemon.
+    Explain(explain::ExplainArgs),
+    /// Take an incident: nobody else is woken. Asks the daemon.
+    Ack(incidents::AckArgs),
+    /// Say that an incident is over. Asks the daemon.
+    Resolve(incidents::ResolveArgs),
+    /// Add, list and expire silences. Asks the daemon.
+    Silence(silence::SilenceArgs),
+    /// List the targets, or pause and resume one. Asks the daemon.
+    Scaling(scaling::ScalingArgs),
+    /// Is the daemon alive, ready and able to see? Asks the daemon.
+    CheckHealth(health::HealthArgs),
+    /// The daemon's own metrics. Asks the daemon.
+    GetMetrics(health::MetricsArgs),
     /// Print a completion script for a shell.
     Completions {
         /// The shell.
@@ -102,12 +130,26 @@ pub fn main() -> ExitCode {
         Command::Tenant(args) => {
             ExitCode::from(tenant::run(&args, &mut std::io::stdout().lock(), &mut std::io::stderr()))
         }
+        Command::Alerts(args) => asked(|out, err| alerts::run(&args, out, err)),
+        Command::Incidents(args) => asked(|out, err| incidents::run(&args, out, err)),
+        Command::Explain(args) => asked(|out, err| explain::run(&args, out, err)),
+        Command::Ack(args) => asked(|out, err| incidents::acknowledge(&args, out, err)),
+        Command::Resolve(args) => asked(|out, err| incidents::resolve(&args, out, err)),
+        Command::Silence(args) => asked(|out, err| silence::run(&args, out, err)),
+        Command::Scaling(args) => asked(|out, err| scaling::run(&args, out, err)),
+        Command::CheckHealth(args) => asked(|out, err| health::check(&args, out, err)),
+        Command::GetMetrics(args) => asked(|out, err| health::metrics(&args, out, err)),
         Command::Completions { shell } => {
             use clap::CommandFactory;
             clap_complete::generate(shell, &mut Cli::command(), "runbookd", &mut std::io::stdout());
             ExitCode::SUCCESS
         }
     }
+}
+
+/// Runs a command on the process' own streams.
+fn asked(run: impl FnOnce(&mut dyn std::io::Write, &mut dyn std::io::Write) -> u8) -> ExitCode {
+    ExitCode::from(run(&mut std::io::stdout().lock(), &mut std::io::stderr()))
 }
 
 /// Colours are for terminals, and for those who want them: <https://no-color.org>, any value that is not empty.

@@ -82,8 +82,7 @@ struct Stop(u8, String);
 /// Replays and prints. The answer is the exit code: 0 fine, 1 where rules are refused, 2 usage, 3 where history could not
 /// be had or nothing could be written.
 pub fn run(args: &ReplayArgs, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
-    let outcome = outcome(args)
-        .and_then(|tallies| write(args, &tallies, out).map_err(|error| Stop(3, error.to_string())));
+    let outcome = outcome(args).and_then(|tallies| write(args, &tallies, out).map_err(|why| Stop(3, why)));
     match outcome {
         Ok(()) => 0,
         Err(Stop(code, words)) => {

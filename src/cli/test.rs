@@ -35,7 +35,7 @@ pub struct TestArgs {
     /// How the answer is written.
     #[arg(long, value_enum, default_value_t)]
     pub output: Output,
-    /// Writes a JUnit report to this file as well.
+    /// Writes a `JUnit` report to this file as well.
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
     /// Whether the answer is coloured: the caller knows whether it goes to a terminal.

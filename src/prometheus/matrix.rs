@@ -48,10 +48,10 @@ pub(super) fn decode(body: &[u8], status: u16) -> Result<Vec<PastSeries>, QueryE
         return Err(malformed(format!("a result of type {}, expected a matrix", data.result_type)));
     }
     let elements: Vec<Element<'_>> = serde_json::from_str(data.result.get()).map_err(malformed)?;
-    elements.into_iter().map(series).collect()
+    elements.iter().map(series).collect()
 }
 
-fn series(element: Element<'_>) -> Result<PastSeries, QueryError> {
+fn series(element: &Element<'_>) -> Result<PastSeries, QueryError> {
     let mut values = Vec::with_capacity(element.values.len() + element.histograms.len());
     for (time, text) in &element.values {
         let value = text.parse().map_err(|_| malformed(format!("`{text}` is not a number")))?;

@@ -102,7 +102,7 @@ fn note(walk: &Walk<'_>, mistakes: Vec<Mistake>) {
                 walk.error(Code::DuplicateKey, second, format!("the key `{key}` stands twice")).other(first),
             ),
             Mistake::OddKey { span } => {
-                drop(walk.error(Code::WrongType, span, "a key must be a text").expected("expected a text"))
+                drop(walk.error(Code::WrongType, span, "a key must be a text").expected("expected a text"));
             }
         }
     }
@@ -237,13 +237,12 @@ impl Reading<'_, '_> {
         for (query, unit) in queries {
             let Some(slots) = self.slots(values, unit) else { return };
             let series = Series { labels: labels.clone(), interval, slots };
-            match feeds.iter_mut().find(|feed| feed.query == query) {
-                Some(feed) => feed.series.push(series),
-                None => {
-                    let every = self.rules.queries.get(&query).map_or(INTERVAL, |query| query.interval);
-                    feeds.push(Feed { query, every, series: vec![series], look_back: Duration::ZERO });
-                }
+            if let Some(feed) = feeds.iter_mut().find(|feed| feed.query == query) {
+                feed.series.push(series);
+                continue;
             }
+            let every = self.rules.queries.get(&query).map_or(INTERVAL, |query| query.interval);
+            feeds.push(Feed { query, every, series: vec![series], look_back: Duration::ZERO });
         }
     }
 

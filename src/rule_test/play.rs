@@ -159,14 +159,13 @@ impl Playing<'_> {
     fn notices(&mut self, expect: &Expect, wanted: &[WantedNotice]) {
         let mut there = std::mem::take(&mut self.notices);
         for one in wanted {
-            match there.iter().position(|entry| one.is(entry)) {
-                Some(at) => drop(there.remove(at)),
-                None => {
-                    let near = there.iter().position(|entry| one.is_near(entry));
-                    let got = near.map(|at| notice_words(&there.remove(at)));
-                    self.differs(expect, "notice", Some(one.words()), got, None);
-                }
+            if let Some(at) = there.iter().position(|entry| one.is(entry)) {
+                drop(there.remove(at));
+                continue;
             }
+            let near = there.iter().position(|entry| one.is_near(entry));
+            let got = near.map(|at| notice_words(&there.remove(at)));
+            self.differs(expect, "notice", Some(one.words()), got, None);
         }
         for entry in there {
             self.differs(expect, "notice", None, Some(notice_words(&entry)), None);
@@ -176,14 +175,13 @@ impl Playing<'_> {
     fn steps(&mut self, expect: &Expect, wanted: &[WantedStep]) {
         let mut there = std::mem::take(&mut self.steps);
         for one in wanted {
-            match there.iter().position(|entry| one.is(entry)) {
-                Some(at) => drop(there.remove(at)),
-                None => {
-                    let got = (!there.is_empty()).then(|| step_words(&there.remove(0)));
-                    let reason = if got.is_none() { self.held(&one.target) } else { None };
-                    self.differs(expect, "scaling", Some(one.words()), got, reason);
-                }
+            if let Some(at) = there.iter().position(|entry| one.is(entry)) {
+                drop(there.remove(at));
+                continue;
             }
+            let got = (!there.is_empty()).then(|| step_words(&there.remove(0)));
+            let reason = if got.is_none() { self.held(&one.target) } else { None };
+            self.differs(expect, "scaling", Some(one.words()), got, reason);
         }
         for entry in there {
             self.differs(expect, "scaling", None, Some(step_words(&entry)), None);

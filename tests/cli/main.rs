@@ -2,6 +2,7 @@
 //! a case; `UPDATE=1` writes them anew.
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail")]
 
+mod asking;
 mod binary;
 mod replayed;
 mod rule_tests;
