@@ -263,15 +263,16 @@ impl Engine {
         let place = (action.axis, action.course.direction);
         let passes = refusal == ClusterFailure::Conflict;
         self.rest_for(&action.target, place, if passes { RETRY_AFTER } else { RETRY_REFUSED_AFTER }, now);
-        if action.course.purpose.is_asked()
-            && let Some(state) = self.targets.get_mut(&action.target)
-        {
+        if let Some(state) = self.targets.get_mut(&action.target) {
             let why = HeldReason::Cluster(refusal);
+            // Also where nothing is asked yet: a step that is asked for later rests for it.
             if let Some(respite) = state.rests.get_mut(&place) {
                 respite.why = Some(why.clone());
             }
             // People hear of the refused action itself.
-            state.held.insert(place, why);
+            if action.course.purpose.is_asked() {
+                state.held.insert(place, why);
+            }
         }
     }
 

@@ -1,4 +1,4 @@
-//! A browser: Debian's chromium, driven through its chromedriver by a WebDriver client. Owns starting and ending both,
+//! A browser: Debian's chromium, driven through its `chromedriver` by the `WebDriver` protocol. Owns starting and ending both,
 //! the sizes looked at, what the console said, and what axe finds.
 
 use std::path::PathBuf;
@@ -115,10 +115,10 @@ impl Browser {
     /// Clicks what a selector finds first.
     pub(crate) async fn click(&self, selector: &str) {
         let found = self.tab.wait().at_most(PATIENCE).for_element(Locator::Css(selector)).await;
-        if found.is_err() {
+        let Ok(found) = found else {
             panic!("{selector} is not on the page: {}", self.tab.source().await.unwrap());
-        }
-        found.unwrap().click().await.unwrap();
+        };
+        found.click().await.unwrap();
     }
 
     pub(crate) async fn write(&self, selector: &str, text: &str) {
@@ -129,9 +129,8 @@ impl Browser {
     pub(crate) async fn reads(&self, text: &str) {
         let xpath = format!("//body[contains(normalize-space(.), \"{text}\")]");
         let found = self.tab.wait().at_most(PATIENCE).for_element(Locator::XPath(&xpath)).await;
-        if found.is_err() {
-            panic!("the page does not say `{text}`: {}", self.tab.source().await.unwrap());
-        }
+        let page = self.tab.source().await.unwrap();
+        assert!(found.is_ok(), "the page does not say `{text}`: {page}");
     }
 
     pub(crate) async fn run(&self, script: &str) -> Value {

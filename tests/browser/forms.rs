@@ -3,8 +3,11 @@
 use super::house::{House, Setting, TOKEN};
 
 fn hex(text: &str) -> String {
-    text.bytes().map(|byte| format!("{byte:02x}")).collect()
+    text.bytes().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
+
+/// An action, its fields, what it is said to have done, and what the page then shows.
+type Step = (&'static str, &'static [(&'static str, &'static str)], &'static str, &'static str);
 
 fn named(name: &str) -> String {
     format!("runbookd_name={}", hex(name))
@@ -16,7 +19,7 @@ async fn an_incident_is_taken_ticked_noted_silenced_and_resolved_by_forms() {
     let id = house.incident_of("checkout").await;
     let page = format!("/incidents/{id}");
     let ana = named("Ana");
-    let steps: [(&str, &[(&str, &str)], &str, &str); 7] = [
+    let steps: [Step; 7] = [
         ("acknowledge", &[], "acknowledged", "acknowledged by <b>Ana</b>"),
         ("checklist/0", &[("done", "yes")], "ticked", "aria-pressed=\"true\""),
         ("checklist/0", &[("done", "no")], "ticked", "aria-pressed=\"false\""),

@@ -15,8 +15,8 @@ use runbookd::config::status::ReloadStatus;
 use runbookd::config::{Sources, parse};
 use runbookd::core::{Core, Started, clock};
 use runbookd::daemon::running::plan as plan_of;
-use runbookd::domain::capacity::Forecasted;
 use runbookd::domain::capacity::trend::History;
+use runbookd::domain::capacity::{Available, Forecasted};
 use runbookd::domain::delivery::{Attempt, DeliveryReason};
 use runbookd::domain::labels::Labels;
 use runbookd::domain::name::QueryId;
@@ -319,7 +319,6 @@ impl Past {
             .collect();
         let asked = model.tenants.clone().unwrap();
         self.happens(Event::Observed(Round { query: asked, at: now, answer: Answer::Series(tenants) }));
-        use runbookd::domain::capacity::Available;
         for resource in &model.resources {
             if let Available::Measured(query) = &resource.available {
                 let need = resource.need.base + resource.need.per_tenant * 171.0;

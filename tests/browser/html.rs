@@ -128,6 +128,7 @@ async fn every_page_is_whole_in_every_state_and_runs_nothing_inline() {
         Setting { calm: true, ..Setting::default() },
         Setting { refused: true, tokens: true, ..Setting::default() },
     ];
+    let link = Regex::new(r#"href="(/alerts/explain[^"]*)""#).unwrap();
     for setting in settings {
         let house = House::open(setting).await;
         let mut paths: Vec<String> = PAGES.map(str::to_owned).into();
@@ -137,7 +138,6 @@ async fn every_page_is_whole_in_every_state_and_runs_nothing_inline() {
                 paths.extend([format!("/incidents/{id}"), format!("/incidents/{id}/explain")]);
             }
             let (_, alerts) = house.get("/alerts").await;
-            let link = Regex::new(r#"href="(/alerts/explain[^"]*)""#).unwrap();
             let links: Vec<String> = link
                 .captures_iter(&alerts)
                 .map(|it| it[1].replace("&amp;", "&").replace("&#x2f;", "/"))

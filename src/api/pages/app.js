@@ -37,7 +37,8 @@
   // === freshness ===
   let heard = Date.now(), asked = 0, waiting = false, busy = false;
   const show = (text, kind) => { if (live && live.textContent !== text) { live.textContent = text; live.className = `live ${kind}`; } };
-  const isTouched = (it) => it.contains(document.activeElement) || it.matches(':hover');
+  const isTyped = (it) => [...it.querySelectorAll('input, textarea')].some((field) => field.value !== field.defaultValue);
+  const isTouched = (it) => it.contains(document.activeElement) || it.matches(':hover') || isTyped(it);
   const refresh = async () => {
     if (busy || document.hidden) { waiting = true; return; }
     busy = true; waiting = false; asked = Date.now();

@@ -119,7 +119,7 @@ fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
 
 /// The header that sets a cookie, or takes it away where there is no value.
 pub(super) fn set_cookie(headers: &HeaderMap, name: &str, value: &str) -> String {
-    let value: String = value.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let value = value.bytes().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
     let lasts = if value.is_empty() { 0 } else { 30 * 24 * 3600 };
     let https = text(headers, header::ORIGIN).is_some_and(|origin| origin.starts_with("https://"));
     let secure = if https { "; Secure" } else { "" };

@@ -43,8 +43,10 @@ impl LinkView {
     fn new(explained: &Explained) -> Self {
         let reason = &explained.reason;
         let way = match reason {
-            Reason::NotFiring | Reason::Held(_) | Reason::NotRouted { .. } => "stop",
-            Reason::Waits { parked: true, .. } => "stop",
+            Reason::NotFiring
+            | Reason::Held(_)
+            | Reason::NotRouted { .. }
+            | Reason::Waits { parked: true, .. } => "stop",
             Reason::Became { text, .. } if text.contains("given up") => "stop",
             Reason::Became { text, .. } if text.contains("tried again") => "wait",
             Reason::Waits { .. } | Reason::InFlight { .. } => "wait",

@@ -37,7 +37,7 @@ pub(super) struct Narrowed {
 }
 
 #[derive(Serialize)]
-struct Rules {
+struct List {
     rules: Vec<RuleView>,
     total: usize,
     first: usize,
@@ -138,7 +138,7 @@ pub(super) async fn page(
     show(&api, asked, String::new, move |engine, _| Some(view(engine, narrowed))).await
 }
 
-fn view(engine: &Engine, narrowed: Narrowed) -> Rules {
+fn view(engine: &Engine, narrowed: Narrowed) -> List {
     let Narrowed { state, q, page } = narrowed;
     let mut sums: BTreeMap<&RuleId, Sum<'_>> = BTreeMap::new();
     for (id, labels, alert) in engine.alerts() {
@@ -171,7 +171,7 @@ fn view(engine: &Engine, narrowed: Narrowed) -> Rules {
     let (total, first) = (found.len(), page.saturating_mul(PAGE));
     let shown = found.into_iter().skip(first).take(PAGE);
     let rules = shown.map(|(rule, sum)| RuleView::new(engine, rule, sum)).collect();
-    Rules { rules, total, first, page, last: total.saturating_sub(1) / PAGE, state, q }
+    List { rules, total, first, page, last: total.saturating_sub(1) / PAGE, state, q }
 }
 
 fn direction(rule: &Rule) -> Direction {

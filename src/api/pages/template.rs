@@ -33,6 +33,7 @@ const TEXTS: [(&str, &str); 15] = [
 static TEMPLATES: LazyLock<Result<Environment<'static>, Error>> = LazyLock::new(|| {
     let mut templates = Environment::new();
     templates.add_filter("when", |text: &str| time(text, "%-d %b %H:%M UTC"));
+    templates.add_filter("day", |text: &str| time(text, "%-d %b %Y"));
     templates.add_filter("moment", |text: &str| time(text, "%-d %b %H:%M:%S UTC"));
     templates.add_filter("ago", |text: &str, now: &str| ticking(text, now, "ago"));
     templates.add_filter("left", |text: &str, now: &str| ticking(text, now, "left"));
