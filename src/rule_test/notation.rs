@@ -93,7 +93,11 @@ fn value(text: &str, unit: Unit) -> Result<f64, String> {
     match text {
         "Inf" | "+Inf" => Ok(f64::INFINITY),
         "-Inf" => Ok(f64::NEG_INFINITY),
-        _ => quantity::parse(text, unit).map_err(|error| error.to_string()),
+        // Prometheus' files write `1e3`, which is no quantity.
+        _ => match text.parse::<f64>() {
+            Ok(number) if number.is_finite() => Ok(number),
+            _ => quantity::parse(text, unit).map_err(|error| error.to_string()),
+        },
     }
 }
 

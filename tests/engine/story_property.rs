@@ -465,7 +465,6 @@ fn moves(reports: &[Report]) -> Vec<String> {
         | Report::Suppressed { .. }
         | Report::Silence { .. }
         | Report::Paused { .. }
-        | Report::External { .. }
         | Report::Trouble { .. } => None,
     });
     moved.collect()
