@@ -112,7 +112,7 @@ async fn what_a_diagnosis_finds_is_attached_and_a_step_that_hangs_delays_no_page
     assert_eq!(ticked("Look at the dashboard"), Some(Value::Null));
 
     let page = daemon.text(&format!("/incidents/{}", incident["id"].as_str().unwrap())).await.unwrap();
-    for words in ["What runbookd found", "out of memory soon", "Nothing found: timed_out", "traces"] {
+    for words in ["What runbookd found", "out of memory soon", "nothing found: timed out", "traces"] {
         assert!(page.contains(words), "the page lacks `{words}`:\n{page}");
     }
     let summary = |call: &Call| {
