@@ -270,9 +270,12 @@ pub(super) fn is_partly_at(snapshot: &WorkloadSnapshot, action: &ScalingAction) 
     }
 }
 
-/// Whether pods are seen not to have come up with an action's size.
+/// Whether pods of an action are seen not to be up, whatever size they have.
 pub(super) fn is_down(snapshot: &WorkloadSnapshot, action: &ScalingAction) -> bool {
-    crashing(snapshot) > action.course.crashing || !is_ready(snapshot, action)
+    let is_up = snapshot.ready_replicas >= snapshot.replicas
+        && !snapshot.rollout_in_progress
+        && snapshot.pods.iter().all(|pod| pod.resize == ResizeState::Settled);
+    crashing(snapshot) > action.course.crashing || !is_up
 }
 
 /// Whether every pod runs and takes traffic at that size.

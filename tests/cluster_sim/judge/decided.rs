@@ -34,6 +34,10 @@ impl Judge {
                 }
                 self.known.insert(action.id.clone());
                 self.applied_at.insert(action.target.clone(), now);
+                if action.course.purpose == Purpose::Revert {
+                    // Where somebody wrote the same size a moment before, nobody can say whose it is.
+                    self.quiet_at.insert(action.target.clone(), now);
+                }
                 Ok(())
             }
             ActionState::Refused { .. } => {
