@@ -1,7 +1,6 @@
 //! The event stream: tells a page that something changed, so that it asks again. Owns the wire form (server-sent events);
 //! a reader that falls behind is told so and let go.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::extract::State;
@@ -79,7 +78,7 @@ pub(super) async fn events(
 
 async fn next(mut watching: Receiver<News>, api: Api) -> Option<(Result<Event, axum::Error>, (At, Api))> {
     loop {
-        if api.stopping.load(Ordering::Acquire) {
+        if api.is_stopping() {
             return None;
         }
         let Ok(news) = tokio::time::timeout(LOOK, watching.recv()).await else { continue };
